@@ -1,0 +1,61 @@
+//! Every bound of the server in one place, with its unit, and how the bounds relate.
+
+/// The longest key, in bytes of the request: memcached's.
+pub const KEY_BYTES_MAX: usize = 250;
+/// The smallest, default and largest item size (`-I`), bytes of key, value and header.
+pub const ITEM_BYTES_MIN: usize = 1024;
+/// See [`ITEM_BYTES_MIN`].
+pub const ITEM_BYTES_DEFAULT: usize = 1024 * 1024;
+/// See [`ITEM_BYTES_MIN`].
+pub const ITEM_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// What memcached counts beside key and value against the item size: a value of `-I` less this is the largest taken.
+pub const ITEM_OVERHEAD_BYTES: usize = 50;
+
+/// A line that has not ended after this many bytes closes the connection, unless it is a get.
+pub const LINE_BYTES_MAX: usize = 2048;
+/// A get line that has not ended after this many bytes closes the connection: 100,000 keys of 250 bytes fit.
+pub const GET_LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The longest meta opaque, bytes without the `O`.
+pub const OPAQUE_BYTES_MAX: usize = 31;
+/// The most words of a meta command, command and key included.
+pub const META_WORDS_MAX: usize = 20;
+
+/// What a worker reads from a socket at once, bytes; one buffer a worker.
+pub const READ_BYTES: usize = 64 * 1024;
+/// A connection with this much unsent is not read further, bytes.
+pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// Values from this size on are kept and sent by reference, bytes; smaller ones are copied.
+pub const SHARED_BYTES_MIN: usize = 4 * 1024;
+/// A connection's own buffers above this size are given back when they are empty, bytes.
+pub const KEPT_BUFFER_BYTES: usize = 512;
+/// Requests that one connection may make in one turn (`-R`) before the others are served.
+pub const TURN_REQUESTS_DEFAULT: usize = 512;
+/// Connections (`-c`).
+pub const CONNECTIONS_DEFAULT: usize = 1024;
+
+/// Logical groups: default and bound. The group count is fixed when the data directory is made.
+pub const GROUPS_DEFAULT: u16 = 64;
+/// See [`GROUPS_DEFAULT`].
+pub const GROUPS_MAX: u16 = 4096;
+
+/// A piece of a large value in one log record, bytes.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+/// What may wait in the log's append buffer before writers are put off, bytes. A record of the largest item always
+/// fits an empty buffer.
+pub const APPEND_BUFFER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// One segment of the log, bytes.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// All segments of the log (`--log-size`), bytes.
+pub const LOG_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
+
+/// Items in one commit of a checkpoint.
+pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;
+/// Bytes in one commit of a checkpoint.
+pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
+
+const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
+const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));
+const _: () = assert!(RECORD_BYTES_MAX < APPEND_BUFFER_BYTES_MAX);
+const _: () = assert!((RECORD_BYTES_MAX as u64) < SEGMENT_BYTES_DEFAULT / 4);
+const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
+const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);
