@@ -120,6 +120,11 @@ impl NewValue<'_> {
         }
     }
 
+    /// Whether the value before is part of it.
+    pub fn needs_old(&self) -> bool {
+        matches!(self, NewValue::OldThen(_) | NewValue::ThenOld(_))
+    }
+
     /// The length of the whole value.
     pub fn len(&self, old_len: usize) -> usize {
         match self {
