@@ -1,1 +1,21 @@
-//! The route room.
+//! Placement: key -> hash input -> hash -> logical group, and the server that a client enters a group by.
+//!
+//! Owns: what of a key is hashed ([`HashTag`]), how ([`Hash`]), and what group and server follow ([`Placement`]).
+//! `docs/placement.md` specifies the arithmetic for other languages; `protocol-tests/vectors/placement.txt` proves it.
+//!
+//! May import: base.
+//!
+//! Invariants: pure; the same answer in server, client and tools, on every machine and in every release, since data
+//! lies where it says. Nothing allocates on the way from a key to its group. No count can be zero.
+//!
+//! Start reading at [`Placement::group`].
+
+mod hash;
+mod placement;
+mod tag;
+#[cfg(test)]
+mod tests;
+
+pub use hash::Hash;
+pub use placement::{Explanation, Placement};
+pub use tag::{HashTag, Input};
