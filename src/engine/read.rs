@@ -1,0 +1,97 @@
+//! Reads, and what they do beside reading: touch, vivify, recache, and the X, Z and W of the meta protocol.
+
+use super::{Access, Call, Outcome, retouch};
+use crate::base::command::{CountedAs, Get};
+use crate::base::effect::{Cause, Effect, NewValue, Put};
+use crate::base::item::{Item, Marks, Value};
+use crate::base::reply::{Hit, Reply};
+use crate::base::time::{Deadline, Exptime};
+use crate::base::version::Version;
+
+/// get, gets, gat, gats, mg.
+pub(super) fn get<'i, 'c>(get: &Get, call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
+    let access = if get.unnoticed { Access::None } else { Access::Fetched };
+    match (old, get.vivify) {
+        (Some(item), _) => hit(get, call, item).noted(access),
+        (None, Some(exptime)) => vivify(get, exptime, call).noted(access),
+        (None, None) => Outcome::of(Reply::Miss),
+    }
+}
+
+fn hit<'i, 'c>(get: &Get, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
+    let won = wins(get, call, item);
+    let deadline = get.touch.map_or(item.deadline, |exptime| call.deadline(exptime));
+    let (cause, marks) =
+        if won { (Cause::Win, item.marks.with(Marks::WON)) } else { (Cause::Touch, item.marks) };
+    let facts = Hit { held: get.held_cas == Some(item.cas), won, deadline, ..facts(call, item) };
+    Outcome::of(Reply::Hit(facts)).with(retouch(cause, item, deadline, item.cas, marks))
+}
+
+/// Whether this client is the one to recache: the first to meet a stale item, or one about to die. Only meta clients
+/// can be told, so a classic read never takes the turn of one.
+fn wins(get: &Get, call: Call<'_>, item: &Item<'_>) -> bool {
+    let due = item.marks.has(Marks::STALE) || is_nearly_due(get.recache_below_s, call, item.deadline);
+    get.counted_as == CountedAs::Meta && due && !item.marks.has(Marks::WON)
+}
+
+/// Whether fewer seconds remain than meta `R` asks for. memcached reads R by the exptime rule, so 0 never wins and
+/// more than 30 days is a unix time.
+fn is_nearly_due(recache_below_s: Option<i32>, call: Call<'_>, deadline: Deadline) -> bool {
+    let threshold = recache_below_s.map_or(Deadline::NEVER, |below_s| call.deadline(Exptime(below_s)));
+    !threshold.is_never() && !deadline.is_never() && deadline < threshold
+}
+
+/// An empty item for the caller to fill. The reply shows it as it was created, before its own touch.
+fn vivify<'i, 'c>(get: &Get, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c> {
+    let created = call.deadline(exptime);
+    let deadline = get.touch.map_or(created, |exptime| call.deadline(exptime));
+    let cas = call.new_cas(get.new_cas);
+    let item = Item {
+        value: Value::Plain(&[]),
+        client_flags: 0,
+        deadline: created,
+        version: call.stamp.version,
+        cas,
+        meta_version: call.stamp.version,
+        marks: call.fresh_marks(),
+        accessed_s: call.stamp.now.seconds(),
+    };
+    let held = get.held_cas == Some(cas);
+    let put = Put {
+        cause: Cause::Vivify,
+        value: NewValue::Whole(&[]),
+        client_flags: 0,
+        deadline,
+        cas,
+        marks: item.marks.with(Marks::WON),
+        base: Version::ZERO,
+        delta: 0,
+    };
+    Outcome::of(Reply::Hit(Hit { won: true, held, deadline, ..facts(call, &item) }))
+        .with(Some(Effect::Put(put)))
+}
+
+/// What can be said of an item that a request leaves as it is.
+fn facts<'i>(call: Call<'_>, item: &Item<'i>) -> Hit<'i> {
+    Hit {
+        item: *item,
+        deadline: item.deadline,
+        now: call.stamp.now,
+        held: false,
+        won: false,
+        stale: item.marks.has(Marks::STALE),
+        taken: item.marks.has(Marks::WON),
+    }
+}
+
+/// touch.
+pub(super) fn touch<'i, 'c>(exptime: Exptime, call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
+    let Some(item) = old else { return Outcome::of(Reply::NotFound) };
+    let effect = retouch(Cause::Touch, item, call.deadline(exptime), item.cas, item.marks);
+    Outcome::of(Reply::Touched).with(effect).noted(Access::Fetched)
+}
+
+/// me.
+pub(super) fn inspect<'i, 'c>(call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
+    Outcome::of(old.map_or(Reply::Miss, |item| Reply::Inspected(facts(call, item))))
+}
