@@ -1,0 +1,392 @@
+//! The load generator: one thread, one epoll loop, N connections. It sends what a [`Workload`] says, checks every
+//! reply and notes how long each took. The same connections serve several runs, one after the other; between runs
+//! nothing is in flight.
+
+use crate::dialect::{Check, Dialect, Reader, Step};
+use crate::histogram::Histogram;
+use crate::workload::{Ask, Pace, Sequence, Workload};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A server that says nothing for so long has failed the run.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Open-loop requests that may wait for their replies; more means that the rate is beyond the server.
+const MAX_IN_FLIGHT: usize = 1_000_000;
+/// Bytes taken by one read.
+const READ_BYTES: usize = 256 * 1024;
+const EVENTS: usize = 1_024;
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// After so many requests.
+    Requests(u64),
+    /// After so many seconds; what is in flight then is still waited for and counted.
+    Seconds(f64),
+}
+
+/// What a run showed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Requests answered, whether rightly or not.
+    pub(crate) requests: u64,
+    /// Keys stored or asked for.
+    pub(crate) keys: u64,
+    /// Keys asked for and not found.
+    pub(crate) misses: u64,
+    /// Replies that were not the expected ones.
+    pub(crate) errors: u64,
+    /// The first of them.
+    pub(crate) first_error: Option<String>,
+    /// From the first request to the last reply.
+    pub(crate) elapsed: Duration,
+    /// Nanoseconds from a request (open loop: from when it was due) to its reply.
+    pub(crate) latency: Histogram,
+}
+
+/// Open connections to one server.
+pub(crate) struct Load {
+    poll: Poll,
+    events: Events,
+    connections: Vec<Connection>,
+    scratch: Vec<u8>,
+    dialect: Dialect,
+    check: Check,
+}
+
+impl Load {
+    /// Opens this many connections.
+    pub(crate) fn connect(
+        server: SocketAddr,
+        connections: usize,
+        dialect: Dialect,
+        check: Check,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let connections = (0..connections)
+            .map(|index| Connection::open(server, Token(index), &poll))
+            .collect::<io::Result<Vec<_>>>()?;
+        let (events, scratch) = (Events::with_capacity(EVENTS), vec![0; READ_BYTES]);
+        Ok(Self { poll, events, connections, scratch, dialect, check })
+    }
+
+    /// Whether the server keeps what it is given, so that storing keys has a point.
+    pub(crate) fn expects_content(&self) -> bool {
+        self.check == Check::Content
+    }
+
+    /// Runs a load to its end. The workload may not ask for more connections than were opened.
+    pub(crate) fn run(&mut self, workload: &Workload, limit: Limit, seed: u64) -> io::Result<Tally> {
+        let reader = Reader { dialect: self.dialect, check: self.check, item: workload.item };
+        let mut run = Run::new(*workload, reader, limit, seed);
+        let mut senders = Senders::new(self.connections.len(), workload.active);
+        if matches!(workload.pace, Pace::Closed) {
+            for index in senders.all() {
+                run.send_batch(&mut self.connections[index])?;
+            }
+        }
+        while run.in_flight > 0 || run.may_send() {
+            let timeout = match workload.pace {
+                Pace::Closed => PATIENCE,
+                Pace::Rate(rate) => run.send_due(&mut self.connections, &mut senders, rate)?,
+            };
+            self.turn(&mut run, timeout)?;
+        }
+        Ok(run.end())
+    }
+
+    /// Waits for replies once, and serves every connection that has some.
+    fn turn(&mut self, run: &mut Run, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        run.look_at_clock();
+        if run.now - run.last_reply > PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server stopped answering"));
+        }
+        for event in &self.events {
+            let Some(connection) = self.connections.get_mut(event.token().0) else { continue };
+            if event.is_writable() {
+                connection.flush()?;
+            }
+            if event.is_readable() {
+                connection.receive(&mut self.scratch)?;
+                run.take_replies(connection)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which connections send: `active` of them, spread evenly over all.
+struct Senders {
+    step: usize,
+    active: usize,
+    next: usize,
+}
+
+impl Senders {
+    fn new(connections: usize, active: usize) -> Self {
+        let active = active.clamp(1, connections.max(1));
+        Self { step: connections / active, active, next: 0 }
+    }
+
+    fn all(&self) -> impl Iterator<Item = usize> + use<> {
+        let step = self.step;
+        (0..self.active).map(move |index| index * step)
+    }
+
+    fn round_robin(&mut self) -> usize {
+        let index = self.next * self.step;
+        self.next = (self.next + 1) % self.active;
+        index
+    }
+}
+
+/// A request whose reply is awaited.
+struct Pending {
+    /// When it was sent, or due.
+    since: Instant,
+    ask: Ask,
+}
+
+struct Connection {
+    stream: TcpStream,
+    outbox: Vec<u8>,
+    inbox: Vec<u8>,
+    pending: VecDeque<Pending>,
+    /// The keys of all pending gets, in order.
+    asked: VecDeque<u64>,
+}
+
+impl Connection {
+    fn open(server: SocketAddr, token: Token, poll: &Poll) -> io::Result<Self> {
+        // Connected while blocking: with thousands of connections this is paced by the server's accepting.
+        let stream = std::net::TcpStream::connect(server)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let (outbox, inbox) = (Vec::new(), Vec::new());
+        Ok(Self { stream, outbox, inbox, pending: VecDeque::new(), asked: VecDeque::new() })
+    }
+
+    /// Writes what the socket takes; the rest stays until the socket is writable again.
+    fn flush(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < self.outbox.len() {
+            match self.stream.write(&self.outbox[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.outbox.drain(..sent);
+        Ok(())
+    }
+
+    /// Reads until the socket is empty; a short read says so without another call.
+    fn receive(&mut self, scratch: &mut [u8]) -> io::Result<()> {
+        loop {
+            match self.stream.read(scratch) {
+                Ok(0) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the server closed a connection",
+                    ));
+                }
+                Ok(count) => {
+                    self.inbox.extend_from_slice(&scratch[..count]);
+                    if count < scratch.len() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The state of one run.
+struct Run {
+    workload: Workload,
+    reader: Reader,
+    sequence: Sequence,
+    tally: Tally,
+    /// Requests not yet sent, when the run is limited by their number.
+    budget: u64,
+    deadline: Option<Instant>,
+    in_flight: usize,
+    started: Instant,
+    /// Read once per turn: reading the clock for each request would cost as much as building it.
+    now: Instant,
+    last_reply: Instant,
+}
+
+impl Run {
+    fn new(workload: Workload, reader: Reader, limit: Limit, seed: u64) -> Self {
+        // Before the clock starts: Zipf sums over all keys.
+        let sequence = Sequence::new(&workload, seed);
+        let now = Instant::now();
+        let (budget, deadline) = match limit {
+            Limit::Requests(count) => (count, None),
+            Limit::Seconds(seconds) => (u64::MAX, Some(now + Duration::from_secs_f64(seconds))),
+        };
+        let (tally, in_flight) = (Tally::default(), 0);
+        Self {
+            workload,
+            reader,
+            sequence,
+            tally,
+            budget,
+            deadline,
+            in_flight,
+            started: now,
+            now,
+            last_reply: now,
+        }
+    }
+
+    fn look_at_clock(&mut self) {
+        self.now = Instant::now();
+    }
+
+    fn may_send(&self) -> bool {
+        self.budget > 0 && self.deadline.is_none_or(|deadline| self.now < deadline)
+    }
+
+    /// Closed loop: sends one batch.
+    fn send_batch(&mut self, connection: &mut Connection) -> io::Result<()> {
+        self.look_at_clock();
+        for _ in 0..self.workload.depth {
+            if !self.may_send() {
+                break;
+            }
+            self.ask(connection, self.now);
+        }
+        connection.flush()
+    }
+
+    /// Open loop: sends everything that is due, and answers how long nothing will be. Below a millisecond that is
+    /// zero, since the poll cannot wait shorter: the generator spins on its own core rather than be late.
+    fn send_due(
+        &mut self,
+        connections: &mut [Connection],
+        senders: &mut Senders,
+        rate: f64,
+    ) -> io::Result<Duration> {
+        self.look_at_clock();
+        loop {
+            let sent = self.tally.requests + self.in_flight as u64;
+            let due = self.started + Duration::from_secs_f64(sent as f64 / rate);
+            let past_end = self.budget == 0 || self.deadline.is_some_and(|deadline| due >= deadline);
+            if past_end {
+                self.budget = 0;
+                return Ok(PATIENCE);
+            }
+            if due > self.now {
+                let wait = due - self.now;
+                return Ok(if wait < Duration::from_millis(1) { Duration::ZERO } else { wait });
+            }
+            if self.in_flight >= MAX_IN_FLIGHT {
+                return Err(io::Error::other("the rate is beyond what the server can do"));
+            }
+            let Some(connection) = connections.get_mut(senders.round_robin()) else { return Ok(PATIENCE) };
+            self.ask(connection, due);
+            connection.flush()?;
+        }
+    }
+
+    fn ask(&mut self, connection: &mut Connection, since: Instant) {
+        let (dialect, item) = (self.reader.dialect, &self.workload.item);
+        let ask = self.sequence.next_ask();
+        match ask {
+            Ask::Set => dialect.put_set(item, self.sequence.next_key(), &mut connection.outbox),
+            Ask::Get => {
+                let first = connection.asked.len();
+                let keys = (0..self.workload.keys_per_get).map(|_| self.sequence.next_key());
+                connection.asked.extend(keys);
+                dialect.put_get(item, connection.asked.range(first..).copied(), &mut connection.outbox);
+            }
+        }
+        connection.pending.push_back(Pending { since, ask });
+        self.in_flight += 1;
+        self.budget -= 1;
+    }
+
+    /// Takes the replies that have come; in a closed loop an emptied connection sends its next batch.
+    fn take_replies(&mut self, connection: &mut Connection) -> io::Result<()> {
+        let mut at = 0;
+        while let Some(pending) = connection.pending.front() {
+            let bytes = &connection.inbox[at..];
+            let keys = self.keys_of(pending.ask);
+            let step = match pending.ask {
+                Ask::Set => self.reader.stored(bytes),
+                Ask::Get => self.reader.values(connection.asked.range(..keys).copied(), bytes),
+            };
+            let Some(taken) = self.judge(step, pending.ask, bytes)? else { break };
+            self.tally.latency.record((self.now - pending.since).as_nanos() as u64);
+            if pending.ask == Ask::Get {
+                connection.asked.drain(..keys);
+            }
+            connection.pending.pop_front();
+            at += taken;
+        }
+        connection.inbox.drain(..at);
+        if connection.pending.is_empty() && !connection.inbox.is_empty() {
+            return Err(lost("bytes that nobody asked for", &connection.inbox));
+        }
+        if connection.pending.is_empty() && matches!(self.workload.pace, Pace::Closed) {
+            self.send_batch(connection)?;
+        }
+        Ok(())
+    }
+
+    fn keys_of(&self, ask: Ask) -> usize {
+        if ask == Ask::Get { self.workload.keys_per_get } else { 1 }
+    }
+
+    /// Counts a reply and answers its length, or that it is not complete.
+    fn judge(&mut self, step: Step, ask: Ask, bytes: &[u8]) -> io::Result<Option<usize>> {
+        let keys = self.keys_of(ask) as u64;
+        let taken = match step {
+            Step::More => return Ok(None),
+            Step::Lost => return Err(lost("not a reply", bytes)),
+            Step::Done { taken, hits } => {
+                self.tally.misses += if ask == Ask::Get { keys - hits as u64 } else { 0 };
+                taken
+            }
+            Step::Wrong { taken } => {
+                self.tally.errors += 1;
+                self.tally.first_error.get_or_insert_with(|| excerpt(&bytes[..taken]));
+                taken
+            }
+        };
+        self.tally.keys += keys;
+        self.tally.requests += 1;
+        self.in_flight -= 1;
+        self.last_reply = self.now;
+        Ok(Some(taken))
+    }
+
+    fn end(mut self) -> Tally {
+        self.tally.elapsed = self.last_reply - self.started;
+        self.tally
+    }
+}
+
+fn lost(what: &str, bytes: &[u8]) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{what}: {}", excerpt(bytes)))
+}
+
+fn excerpt(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(120)].escape_ascii().to_string()
+}

@@ -1,0 +1,345 @@
+//! The servers that are compared: where their programs are, how they are started on a free loopback port with a
+//! fresh directory, what they use of the machine, and how they are stopped, by their process id.
+
+use crate::dialect::{Check, Dialect};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
+use nix::unistd::{Pid, Uid};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a server may take until it listens, and until it has gone after TERM.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at something that a server is about to do.
+const GLANCE: Duration = Duration::from_millis(5);
+/// A window in which a server at rest uses less CPU time than [`REST_CPU`].
+const REST_WINDOW: Duration = Duration::from_millis(100);
+const REST_CPU: Duration = Duration::from_millis(2);
+/// The end of a server's words that is shown when it fails.
+const LAST_WORDS_BYTES: usize = 400;
+
+/// A kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// The one of this package.
+    Larder,
+    /// Debian's.
+    Memcached,
+    /// Debian's redis-server.
+    Redis,
+    /// The example program `floor`.
+    Floor,
+}
+
+impl Server {
+    /// The name of its program.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Larder => "larder",
+            Self::Memcached => "memcached",
+            Self::Redis => "redis-server",
+            Self::Floor => "floor",
+        }
+    }
+
+    /// The protocol to speak to it.
+    pub(crate) fn dialect(self) -> Dialect {
+        if self == Self::Redis { Dialect::Redis } else { Dialect::Memcached }
+    }
+
+    /// What can be asked of its replies.
+    pub(crate) fn check(self) -> Check {
+        if self.stores() { Check::Content } else { Check::Form }
+    }
+
+    /// Whether it keeps anything at all.
+    pub(crate) fn stores(self) -> bool {
+        self != Self::Floor
+    }
+}
+
+/// Where the programs are.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// The larder to measure.
+    pub(crate) larder: PathBuf,
+    /// The floor server; missing when it is not built.
+    pub(crate) floor: PathBuf,
+}
+
+impl Programs {
+    /// The program of a server, or why it cannot take part.
+    pub(crate) fn find(&self, server: Server) -> Result<PathBuf, String> {
+        let (path, remedy) = match server {
+            Server::Larder => (Some(self.larder.clone()), "cargo build --release"),
+            Server::Floor => (Some(self.floor.clone()), "cargo build --release --example floor"),
+            Server::Memcached => (on_path("memcached"), "apt-get install memcached"),
+            Server::Redis => (on_path("redis-server"), "apt-get install redis-server"),
+        };
+        path.filter(|path| path.is_file()).ok_or_else(|| format!("{} not found ({remedy})", server.name()))
+    }
+
+    /// What a server says of its version, in one line.
+    pub(crate) fn version(&self, server: Server) -> Result<String, String> {
+        if server == Server::Floor {
+            return Ok("of the same commit".to_owned());
+        }
+        let option = if server == Server::Redis { "--version" } else { "-V" };
+        let output = Command::new(self.find(server)?).arg(option).output();
+        let output = output.map_err(|error| format!("{} {option}: {error}", server.name()))?;
+        let first = String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned);
+        first.ok_or_else(|| format!("{} {option} says nothing", server.name()))
+    }
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Which core the generator has for itself and which are the servers'. With one core, or where the system does not
+/// allow it, nothing is bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    count: usize,
+    bound: bool,
+}
+
+impl Cores {
+    /// Binds this thread, the generator, to the last core.
+    pub(crate) fn divide(bind: bool) -> Self {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let bound = bind && count > 1 && bind_to(count - 1..count).is_ok();
+        Self { count, bound }
+    }
+
+    /// Runs `start` on the servers' cores, so that what it starts, with all threads that follow, stays there.
+    fn among_servers<T>(self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if !self.bound {
+            return start();
+        }
+        bind_to(0..self.count - 1)?;
+        let started = start();
+        bind_to(self.count - 1..self.count)?;
+        started
+    }
+
+    /// One line for the report.
+    pub(crate) fn describe(self) -> String {
+        match (self.bound, self.count) {
+            (true, 2) => "server on core 0, generator on core 1".to_owned(),
+            (true, count) => format!("server on cores 0 to {}, generator on core {}", count - 2, count - 1),
+            (false, count) => format!("{count} cores, none reserved"),
+        }
+    }
+}
+
+fn bind_to(cores: std::ops::Range<usize>) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(core)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// A server that was started; stopped when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    // Removed after the process has gone: `stop` runs before the fields are dropped.
+    directory: TempDir,
+}
+
+/// Starts a server with these flags, in a fresh directory below `data_root`, and waits until it listens.
+pub(crate) fn start(
+    server: Server,
+    program: &Path,
+    flags: &[&str],
+    data_root: &Path,
+    cores: Cores,
+) -> io::Result<Running> {
+    let directory = tempfile::Builder::new().prefix("larder-bench-").tempdir_in(data_root)?;
+    let port_file = directory.path().join("port");
+    let port = if server == Server::Redis { Some(free_port()?) } else { None };
+    let mut command = Command::new(program);
+    command
+        .args(flags)
+        .args(place(server, directory.path(), port))
+        .env("MEMCACHED_PORT_FILENAME", &port_file);
+    let words = File::create(directory.path().join("words"))?;
+    command.current_dir(directory.path()).stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
+    let child = cores.among_servers(|| command.spawn())?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
+    let mut running = Running { child, address, directory };
+    running.wait_until_it_listens(port.is_none().then_some(&port_file))?;
+    Ok(running)
+}
+
+/// The arguments that say where to listen and where to keep things.
+fn place(server: Server, directory: &Path, port: Option<u16>) -> Vec<OsString> {
+    let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+    match server {
+        Server::Larder => {
+            let mut arguments = words("-l 127.0.0.1 -p -1 --data-dir");
+            arguments.push(directory.join("data").into());
+            arguments
+        }
+        Server::Memcached if Uid::effective().is_root() => words("-l 127.0.0.1 -p -1 -U 0 -u root"),
+        Server::Memcached => words("-l 127.0.0.1 -p -1 -U 0"),
+        Server::Redis => words(&format!("--bind 127.0.0.1 --port {}", port.unwrap_or(0))),
+        Server::Floor => Vec::new(),
+    }
+}
+
+/// For a server that cannot choose one itself. Another process may take it first; then the start fails and says so.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+impl Running {
+    fn wait_until_it_listens(&mut self, port_file: Option<&PathBuf>) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "ended before it listened ({status}): {}",
+                    self.last_words()
+                )));
+            }
+            if let Some(port) = port_file.and_then(|file| port_in(&fs::read_to_string(file).ok()?)) {
+                self.address.set_port(port);
+            }
+            if self.address.port() != 0 && TcpStream::connect(self.address).is_ok() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("does not listen: {}", self.last_words())));
+            }
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// The end of what the server wrote to its standard output and error.
+    fn last_words(&self) -> String {
+        let words = fs::read(self.directory.path().join("words")).unwrap_or_default();
+        let tail = &words[words.len().saturating_sub(LAST_WORDS_BYTES)..];
+        String::from_utf8_lossy(tail).trim().replace('\n', " | ")
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// What the server has used since its start.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        usage_of(self.pid())
+    }
+
+    /// Waits until the server does nothing more of its own accord (a checkpoint, say), but no longer than `at_most`.
+    pub(crate) fn wait_for_rest(&self, at_most: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + at_most;
+        let mut before = self.usage()?.cpu;
+        while Instant::now() < deadline {
+            std::thread::sleep(REST_WINDOW);
+            let after = self.usage()?.cpu;
+            if after.saturating_sub(before) < REST_CPU {
+                break;
+            }
+            before = after;
+        }
+        Ok(())
+    }
+
+    /// Asks the server to end, and makes it end when it does not.
+    fn stop(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        if self.child.try_wait()?.is_none() {
+            kill(self.pid(), Signal::SIGTERM)?;
+        }
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                self.child.kill()?;
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("process {} could not be stopped: {error}", self.child.id());
+        }
+    }
+}
+
+/// The port in a file of lines like `TCP INET: 11211`.
+fn port_in(text: &str) -> Option<u16> {
+    text.lines().find_map(|line| line.strip_prefix("TCP INET: ")?.trim().parse().ok())
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// CPU time of all its threads, also of those that have ended, user and system.
+    pub(crate) cpu: Duration,
+    /// The part of it in user mode, in clock ticks: coarse, good for shares only.
+    pub(crate) user_ticks: u64,
+    /// The part of it in the kernel, in clock ticks.
+    pub(crate) system_ticks: u64,
+    /// How often its threads went to sleep of their own accord.
+    pub(crate) sleeps: u64,
+    /// Memory it has in RAM.
+    pub(crate) resident_bytes: u64,
+}
+
+fn usage_of(pid: Pid) -> io::Result<Usage> {
+    // The process's own CPU clock counts in nanoseconds, where /proc/PID/stat counts in ticks of 10 ms.
+    let cpu = Duration::from(ClockId::pid_cpu_clock_id(pid)?.now()?);
+    let (user_ticks, system_ticks) =
+        ticks_in(&fs::read_to_string(format!("/proc/{pid}/stat"))?).unwrap_or_default();
+    let resident_kb = field_in(&fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:").unwrap_or(0);
+    let mut sleeps = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the listing and the look.
+        let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+        sleeps += field_in(&status, "voluntary_ctxt_switches:").unwrap_or(0);
+    }
+    Ok(Usage { cpu, user_ticks, system_ticks, sleeps, resident_bytes: resident_kb * 1024 })
+}
+
+/// Fields 14 and 15 of /proc/PID/stat; field 2, in parentheses, may hold anything.
+fn ticks_in(stat: &str) -> Option<(u64, u64)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+fn field_in(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse().ok())
+}
+
+/// Checks what is read out of the system's files; answers what is wrong.
+pub(crate) fn check() -> Vec<String> {
+    let stat = "7 (a) b) S 1 7 7 0 -1 4194560 10 0 0 0 31 42 0 0 20 0 1 0 5 6 7";
+    let status =
+        "Name:\tx\nVmRSS:\t    1234 kB\nvoluntary_ctxt_switches:\t17\nnonvoluntary_ctxt_switches:\t3\n";
+    let cases = [
+        (ticks_in(stat) == Some((31, 42)), "the ticks of /proc/PID/stat"),
+        (ticks_in("7 (x) S 1").is_none(), "a short /proc/PID/stat"),
+        (field_in(status, "VmRSS:") == Some(1_234), "VmRSS"),
+        (field_in(status, "voluntary_ctxt_switches:") == Some(17), "the voluntary switches"),
+        (port_in("TCP INET: 4711\nUDP INET: 4711\n") == Some(4_711), "the port file"),
+        (port_in("TCP INET: ").is_none(), "a port file half written"),
+    ];
+    cases.iter().filter(|(right, _)| !right).map(|(_, what)| format!("peers: misread: {what}")).collect()
+}

@@ -1,0 +1,246 @@
+//! The findings as Markdown tables, for the terminal and for `bench/RESULTS.md`.
+
+use crate::compare::{Absence, Course, Entry, Finding};
+use crate::load::Limit;
+use crate::peers::Server;
+use crate::rows::{Bound, Figure, Goal};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+/// Both tables and the goals that were missed.
+pub(crate) fn tables(findings: &[Finding]) -> String {
+    format!("{}\n{}", figures_table(findings), ratios_table(findings))
+}
+
+/// Whether every run that took place was clean: no entrant failed, no reply was wrong, no stored key was missing.
+pub(crate) fn all_clean(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .flat_map(|finding| &finding.entries)
+        .all(|entry| !matches!(entry.outcome, Err(Absence::Failed(_))) && entry.unclean() == (0, 0))
+}
+
+fn figures_table(findings: &[Finding]) -> String {
+    let mut table = Table::new(&[
+        "row",
+        "server",
+        "CPU us/request",
+        "min..max",
+        "user",
+        "requests/s",
+        "min..max",
+        "p50 us",
+        "p99 us",
+        "p99.9 us",
+        "sleeps/request",
+        "wrong",
+        "misses",
+    ]);
+    for finding in findings {
+        for entry in &finding.entries {
+            table.add(figures_line(finding.row.name, entry));
+        }
+    }
+    table.render()
+}
+
+fn figures_line(row: &str, entry: &Entry) -> Vec<String> {
+    let mut line = vec![row.to_owned(), entry.entrant.label.to_owned()];
+    let samples = match &entry.outcome {
+        Ok(samples) => samples,
+        Err(Absence::Skipped(_)) => return [line, vec!["SKIPPED".to_owned()]].concat(),
+        Err(Absence::Failed(_)) => return [line, vec!["FAILED".to_owned()]].concat(),
+    };
+    let spread =
+        |of: &dyn Fn(&crate::compare::Sample) -> f64| crate::compare::Spread::of(samples.iter().map(of));
+    let cpu = spread(&|sample| sample.figure(Figure::CpuPerRequest));
+    let rate = spread(&|sample| sample.figure(Figure::RequestsPerSecond));
+    line.push(format!("{:.2}", cpu.median));
+    line.push(format!("{:.2}..{:.2}", cpu.least, cpu.greatest));
+    line.push(format!("{:.0} %", 100.0 * spread(&|sample| sample.user_share()).median));
+    line.push(format!("{:.0}", rate.median));
+    line.push(format!("{:.0}..{:.0}", rate.least, rate.greatest));
+    for share in [0.5, 0.99, 0.999] {
+        line.push(format!("{:.0}", spread(&|sample| sample.latency_us(share)).median));
+    }
+    line.push(format!("{:.2}", spread(&|sample| sample.sleeps_per_request()).median));
+    let (errors, misses) = entry.unclean();
+    line.extend([errors.to_string(), misses.to_string()]);
+    line
+}
+
+fn ratios_table(findings: &[Finding]) -> String {
+    let mut table = Table::new(&["row", "figure", "ratio", "medians", "goal", "reached"]);
+    for finding in findings {
+        let Some((subject, others)) = finding.entries.split_first() else { continue };
+        for other in others {
+            for figure in finding.row.figures {
+                table.add(ratio_line(finding, subject, other, *figure));
+            }
+        }
+    }
+    table.render()
+}
+
+fn ratio_line(finding: &Finding, subject: &Entry, other: &Entry, figure: Figure) -> Vec<String> {
+    let mut line = vec![finding.row.name.to_owned(), name_of(figure).to_owned()];
+    let names = format!("{} / {}", subject.entrant.label, other.entrant.label);
+    let spreads =
+        (subject.spread(|sample| sample.figure(figure)), other.spread(|sample| sample.figure(figure)));
+    let (Some(ours), Some(theirs)) = spreads else {
+        line.push(format!("{names}: not measured"));
+        return line;
+    };
+    let ratio = ours.median / theirs.median;
+    line.push(format!("{names} = {ratio:.2}"));
+    line.push(format!("{} / {}", short(ours.median), short(theirs.median)));
+    let meant = |goal: &&Goal| goal.figure == figure && goal.against == other.entrant.label;
+    if let Some(goal) = finding.row.goals.iter().find(meant) {
+        line.push(match goal.bound {
+            Bound::AtMost(bound) => format!("<= {bound:.2}"),
+            Bound::AtLeast(bound) => format!(">= {bound:.2}"),
+        });
+        line.push(if goal.bound.holds(ratio) { "yes" } else { "NO" }.to_owned());
+    }
+    line
+}
+
+fn name_of(figure: Figure) -> &'static str {
+    match figure {
+        Figure::CpuPerRequest => "CPU us/request",
+        Figure::RequestsPerSecond => "requests/s",
+        Figure::KeysPerSecond => "keys/s",
+        Figure::P99 => "p99 us",
+        Figure::BytesPerItem => "bytes/item",
+        Figure::BytesPerConnection => "bytes/connection",
+    }
+}
+
+fn short(value: f64) -> String {
+    if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+}
+
+/// A Markdown table with columns of even width.
+struct Table {
+    lines: Vec<Vec<String>>,
+    columns: usize,
+}
+
+impl Table {
+    fn new(heads: &[&str]) -> Self {
+        Self { lines: vec![heads.iter().map(|head| (*head).to_owned()).collect()], columns: heads.len() }
+    }
+
+    fn add(&mut self, mut line: Vec<String>) {
+        line.resize(self.columns, String::new());
+        self.lines.push(line);
+    }
+
+    fn render(&self) -> String {
+        let width =
+            |column: usize| self.lines.iter().map(|line| line[column].len()).max().unwrap_or(0).max(3);
+        let widths: Vec<usize> = (0..self.columns).map(width).collect();
+        let mut text = String::new();
+        for (number, line) in self.lines.iter().enumerate() {
+            let cells = line.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} |"));
+            text.extend(["|".to_owned()].into_iter().chain(cells).chain(["\n".to_owned()]));
+            if number == 0 {
+                text.extend(widths.iter().map(|width| format!("|{}", "-".repeat(width + 2))));
+                text.push_str("|\n");
+            }
+        }
+        text
+    }
+}
+
+/// Writes the report: the machine, the versions, the flags, the commit and both tables.
+pub(crate) fn write(path: &Path, course: &Course, findings: &[Finding], command: &str) -> io::Result<()> {
+    let text = format!(
+        "# Larder beside others\n\n\
+         Server CPU time (user and system, from the operating system) and throughput, medians of {} alternating \
+         runs, each with a freshly started server; warm-up not counted. Ratios travel, absolute figures do not.\n\n\
+         {}\n## Figures\n\n{}\n## Ratios\n\n{}\n## Rows\n\n{}",
+        course.runs,
+        facts(course, findings, command),
+        figures_table(findings),
+        ratios_table(findings),
+        rows(findings),
+    );
+    fs::write(path, text)
+}
+
+fn facts(course: &Course, findings: &[Finding], command: &str) -> String {
+    let mut facts = vec![
+        ("command", format!("`{command}`")),
+        ("commit", commit()),
+        ("date", output_of("date", &["-u", "+%Y-%m-%d"])),
+        ("machine", machine()),
+        ("cores", course.cores.describe()),
+        ("measured part", span(course.limit)),
+        ("warm-up", span(course.warm_up)),
+    ];
+    let mut servers: Vec<Server> = Vec::new();
+    for entry in findings.iter().flat_map(|finding| &finding.entries) {
+        if !servers.contains(&entry.entrant.server) {
+            servers.push(entry.entrant.server);
+        }
+    }
+    for server in servers {
+        facts.push((server.name(), course.programs.version(server).unwrap_or_else(|why| why)));
+    }
+    facts.iter().map(|(name, fact)| format!("* {name}: {fact}\n")).collect()
+}
+
+fn span(limit: Limit) -> String {
+    match limit {
+        Limit::Requests(count) => format!("{count} requests"),
+        Limit::Seconds(seconds) => format!("{seconds} s"),
+    }
+}
+
+/// What each row is, and the flags of everyone in it.
+fn rows(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { row, entries } in findings {
+        text.push_str(&format!("* **{}**: {}\n", row.name, row.about));
+        for entry in entries {
+            let note = match &entry.outcome {
+                Ok(_) => String::new(),
+                Err(Absence::Skipped(why)) => format!(" (skipped: {why})"),
+                Err(Absence::Failed(why)) => format!(" (failed: {why})"),
+            };
+            text.push_str(&format!(
+                "  * {}: `{}`{note}\n",
+                entry.entrant.label,
+                entry.entrant.flags.join(" ")
+            ));
+        }
+    }
+    text
+}
+
+/// The commit of the tree; changes that are not committed are said, but for those of the report itself.
+fn commit() -> String {
+    let hash = output_of("git", &["rev-parse", "HEAD"]);
+    let changes = output_of("git", &["status", "--porcelain", "--", ":/", ":!/bench/RESULTS.md"]);
+    if changes.is_empty() { hash } else { format!("{hash}, with changes that are not committed") }
+}
+
+fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{} cores of {}, Linux {}", cores, model.unwrap_or("unknown model"), kernel.trim())
+}
+
+fn output_of(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    output.map_or_else(
+        |_| "unknown".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
