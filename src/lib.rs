@@ -7,6 +7,8 @@ pub mod route;
 #[cfg(feature = "server")]
 pub mod binlog;
 #[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
 pub mod conn;
 #[cfg(feature = "server")]
 pub mod dispatch;

@@ -30,8 +30,22 @@ pub const SHARED_BYTES_MIN: usize = 4 * 1024;
 pub const KEPT_BUFFER_BYTES: usize = 512;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 512;
-/// Connections (`-c`).
+/// Connections (`-c`): default and bound.
 pub const CONNECTIONS_DEFAULT: usize = 1024;
+/// See [`CONNECTIONS_DEFAULT`].
+pub const CONNECTIONS_MAX: usize = 1024 * 1024;
+/// Connections that the kernel holds until they are accepted (`-b`).
+pub const BACKLOG_DEFAULT: u32 = 1024;
+/// Addresses to listen on (`-l`).
+pub const LISTEN_MAX: usize = 64;
+/// Workers (`-t`): one a core, but no more than this unless more are asked for.
+pub const THREADS_DEFAULT_MAX: usize = 4;
+/// The most workers.
+pub const THREADS_MAX: usize = 256;
+/// Memory for items (`-m`), in units of 1024 * 1024 bytes: default and bound.
+pub const MEMORY_MB_DEFAULT: u64 = 64;
+/// See [`MEMORY_MB_DEFAULT`].
+pub const MEMORY_MB_MAX: u64 = 16 * 1024 * 1024;
 
 /// Logical groups: default and bound. The group count is fixed when the data directory is made.
 pub const GROUPS_DEFAULT: u16 = 64;
@@ -47,6 +61,10 @@ pub const APPEND_BUFFER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// All segments of the log (`--log-size`), bytes.
 pub const LOG_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
+/// See [`LOG_BYTES_DEFAULT`]. A log this small has smaller segments.
+pub const LOG_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// See [`LOG_BYTES_DEFAULT`].
+pub const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 
 /// Items in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;
@@ -57,5 +75,13 @@ const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));
 const _: () = assert!(RECORD_BYTES_MAX < APPEND_BUFFER_BYTES_MAX);
 const _: () = assert!((RECORD_BYTES_MAX as u64) < SEGMENT_BYTES_DEFAULT / 4);
+const _: () = assert!(LOG_BYTES_MIN <= LOG_BYTES_DEFAULT && LOG_BYTES_DEFAULT <= LOG_BYTES_MAX);
+const _: () =
+    assert!((RECORD_BYTES_MAX as u64) < LOG_BYTES_MIN / 16, "a quarter of the smallest log takes records");
+const _: () = assert!(
+    ITEM_BYTES_DEFAULT as u64 <= MEMORY_MB_DEFAULT * 1024 * 1024 / 2,
+    "the default -I fits the default -m"
+);
+const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX && THREADS_DEFAULT_MAX <= THREADS_MAX);
 const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);

@@ -1,0 +1,185 @@
+//! What can be written: every flag as raw text.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::Stop;
+
+/// The first line of `-V` and `-h`: some clients read the version of memcached from it.
+pub const VERSION_LINE: &str = concat!("memcached 1.6.45 (larder ", env!("CARGO_PKG_VERSION"), ")");
+/// The same without the name, which clap adds.
+const VERSION: &str = concat!("1.6.45 (larder ", env!("CARGO_PKG_VERSION"), ")");
+const HELP: &str = concat!(
+    "memcached 1.6.45 (larder ",
+    env!("CARGO_PKG_VERSION"),
+    ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}"
+);
+
+/// The flags of `larder [serve]` as they were written. A flag that is given twice means what it said last.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "larder",
+    display_name = "memcached",
+    version = VERSION,
+    about = "A memcached that remembers: it serves from 127.0.0.1:11211 and keeps its data in ./larder-data.",
+    override_usage = "larder [serve] [OPTIONS]",
+    help_template = HELP,
+    no_binary_name = true,
+    args_override_self = true,
+    allow_negative_numbers = true
+)]
+#[allow(missing_docs)] // Each is documented by the text that `-h` prints.
+pub struct Flags {
+    /// TCP port; 0 for no TCP, -1 for any free port [default: 11211]
+    #[arg(short, long, value_name = "NUM")]
+    pub port: Option<String>,
+    /// UDP port: only 0, there is no UDP yet
+    #[arg(short = 'U', long, value_name = "NUM")]
+    pub udp_port: Option<String>,
+    /// Addresses to listen on: ip, name, ip:port, [ipv6]:port, * for all; several with commas or -l
+    /// again [default: 127.0.0.1]
+    #[arg(short, long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+    /// Listen on this unix socket instead of TCP
+    #[arg(short = 's', long, value_name = "FILE")]
+    pub unix_socket: Option<PathBuf>,
+    /// Permissions of the unix socket, octal [default: 700]
+    #[arg(short = 'a', long, value_name = "MASK")]
+    pub unix_mask: Option<String>,
+    /// Connections waiting to be accepted [default: 1024]
+    #[arg(short = 'b', long, value_name = "NUM")]
+    pub listen_backlog: Option<String>,
+    /// Connections at a time [default: 1024]
+    #[arg(short, long, value_name = "NUM")]
+    pub conn_limit: Option<String>,
+    /// Worker threads [default: the number of cores, at most 4]
+    #[arg(short, long, value_name = "NUM")]
+    pub threads: Option<String>,
+    /// Requests that one connection may make before others are served
+    #[arg(short = 'R', long, value_name = "NUM")]
+    pub max_reqs_per_event: Option<String>,
+
+    /// Memory for items in megabytes [default: 64]; more data than that stays on disk
+    #[arg(short, long, value_name = "NUM")]
+    pub memory_limit: Option<String>,
+    /// With --memory-only: refuse writes when the memory is full instead of losing old items
+    #[arg(short = 'M', long)]
+    pub disable_evictions: bool,
+    /// The largest item: bytes, or with k, m [default: 1m]
+    #[arg(short = 'I', long, value_name = "SIZE")]
+    pub max_item_size: Option<String>,
+
+    /// Where data is kept [default: ./larder-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Keep nothing: a plain memcached
+    #[arg(long)]
+    pub memory_only: bool,
+    /// When acknowledged writes are synced: always (before the reply), everysec, never [default: everysec]
+    #[arg(long, value_name = "LEVEL")]
+    pub fsync: Option<String>,
+    /// The size of the log: bytes, or with k, m, g
+    #[arg(long, value_name = "SIZE")]
+    pub log_size: Option<String>,
+    /// Logical groups of a new data directory [default: 64]
+    #[arg(long, value_name = "NUM")]
+    pub groups: Option<String>,
+    /// How a new data directory places keys: larder or fastdht [default: larder]
+    #[arg(long, value_name = "NAME")]
+    pub hash: Option<String>,
+    /// Whether the text in {braces} stands for the whole key: braces or none [default: braces]
+    #[arg(long, value_name = "NAME")]
+    pub hash_tag: Option<String>,
+
+    /// Refuse flush_all
+    #[arg(short = 'F', long)]
+    pub disable_flush_all: bool,
+    /// Obey the shutdown command
+    #[arg(short = 'A', long)]
+    pub enable_shutdown: bool,
+    /// Show every cas as 0
+    #[arg(short = 'C', long)]
+    pub disable_cas: bool,
+    /// Refuse to list keys
+    #[arg(short = 'X', long)]
+    pub disable_dumping: bool,
+    /// Refuse watch
+    #[arg(short = 'W', long)]
+    pub disable_watch: bool,
+    /// Ask for a name and password out of this file of user:password lines
+    #[arg(short = 'Y', long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+    /// Protocol: auto or ascii
+    #[arg(short = 'B', long, value_name = "NAME")]
+    pub protocol: Option<String>,
+    /// Count by key prefix, which ends at this character
+    #[arg(short = 'D', value_name = "CHAR", allow_hyphen_values = true)]
+    pub delimiter: Option<String>,
+
+    /// Run in the background
+    #[arg(short, long)]
+    pub daemon: bool,
+    /// Become this user
+    #[arg(short, long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Write the process id to this file
+    #[arg(short = 'P', long, value_name = "FILE")]
+    pub pidfile: Option<PathBuf>,
+    /// Say more in the log; -vv and -vvv say still more
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// memcached's extended options, with commas: idle_timeout=SECONDS; those that mean nothing here are accepted
+    #[arg(short = 'o', long, value_name = "LIST")]
+    pub extended: Vec<String>,
+
+    /// Accepted, no effect
+    #[arg(short = 'k', long)]
+    pub lock_memory: bool,
+    /// Accepted, no effect
+    #[arg(short = 'r', long)]
+    pub enable_coredumps: bool,
+    /// Accepted, no effect
+    #[arg(short = 'L', long)]
+    pub enable_largepages: bool,
+    /// Accepted, no effect
+    #[arg(short = 'f', long, value_name = "NUM")]
+    pub slab_growth_factor: Option<String>,
+    /// Accepted, no effect
+    #[arg(short = 'n', long, value_name = "BYTES")]
+    pub slab_min_size: Option<String>,
+    /// Accepted, no effect: data is kept in --data-dir
+    #[arg(short = 'e', long, value_name = "FILE")]
+    pub memory_file: Option<PathBuf>,
+    #[arg(short = 'S', long, hide = true)]
+    pub enable_sasl: bool,
+    #[arg(short = 'Z', long, hide = true)]
+    pub enable_ssl: bool,
+}
+
+/// Words into flags.
+pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Flags, Stop> {
+    Flags::try_parse_from(words).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(error.render().to_string()),
+        _ => Stop::Refusal(in_one_line(&error)),
+    })
+}
+
+/// What clap refuses, in one line.
+fn in_one_line(error: &clap::Error) -> String {
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "an option",
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("{flag}: no such option; `larder -h` lists them all"),
+        ErrorKind::InvalidValue => format!("{flag}: the value is missing; write it behind the option"),
+        ErrorKind::TooManyValues => format!("{flag}: takes no value; leave it out"),
+        ErrorKind::InvalidUtf8 => {
+            "the command line is not valid UTF-8; only file names may be in another encoding".into()
+        }
+        _ => format!("{flag}: cannot be understood; `larder -h` shows what can be written"),
+    }
+}

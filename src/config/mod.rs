@@ -1,0 +1,203 @@
+//! The command line: raw text -> typed [`Config`].
+//!
+//! Owns: memcached's flags and Larder's own, their defaults, what they refuse and the words that say so.
+//!
+//! May import: base, route.
+//!
+//! Invariants: two stages. `flags` knows what can be written and checks nothing; `resolve` turns it into types, once,
+//! so that nobody behind it checks again. What the machine is like comes in as [`Machine`]: no environment, disk or
+//! name is looked up here. Every refusal is one line that says what to write instead.
+//!
+//! Start reading at [`read`].
+
+mod extended;
+mod flags;
+mod listen;
+mod number;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+pub use flags::{Flags, VERSION_LINE};
+pub use listen::ListenAddr;
+
+use crate::route::{Hash, HashTag};
+
+/// What the server is to do, complete and valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where clients come in, and how many.
+    pub network: Network,
+    /// Memory for items.
+    pub memory: Memory,
+    /// What survives.
+    pub keep: Keep,
+    /// Where keys live.
+    pub placement: PlacementChoice,
+    /// What clients may do.
+    pub allow: Allow,
+    /// Statistics by key prefix.
+    pub prefixes: Prefixes,
+    /// The process itself.
+    pub process: Process,
+    /// What was accepted and has no effect, in words for the log.
+    pub notes: Vec<String>,
+}
+
+/// Where clients come in, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// TCP addresses; empty for none. Port 0 takes a free one.
+    pub listen: Vec<ListenAddr>,
+    /// The unix socket; with one there is no TCP.
+    pub unix_socket: Option<UnixSocket>,
+    /// Connections that wait to be accepted.
+    pub backlog: u32,
+    /// Workers: at least one.
+    pub threads: usize,
+    /// Connections at a time: at least one.
+    pub connections_max: usize,
+    /// Requests that a connection may make in one turn: at least one.
+    pub turn_requests: usize,
+    /// A connection that is silent for so long is closed, seconds; `None` for never.
+    pub idle_timeout_s: Option<u32>,
+    /// The file that is told the ports in use.
+    pub port_file: Option<PathBuf>,
+}
+
+/// A unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Its path: as written, since it may have only some 100 bytes; absolute for a daemon.
+    pub path: PathBuf,
+    /// Its permissions, at most 0o777.
+    pub mode: u32,
+}
+
+/// Memory for items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// For all groups together, bytes.
+    pub bytes: u64,
+    /// The largest item, bytes; at most half of `bytes`.
+    pub item_bytes_max: usize,
+    /// Whether a full memory makes room (else it refuses). Matters only for [`Keep::Nothing`].
+    pub evict: bool,
+}
+
+/// What survives the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Everything, in a data directory.
+    Data(Data),
+    /// Nothing: a plain memcached.
+    Nothing,
+}
+
+/// Where and how well data is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// The data directory, absolute.
+    pub dir: PathBuf,
+    /// How safe an acknowledged write is.
+    pub fsync: Fsync,
+    /// All segments of the log, bytes; `None` leaves it to the server.
+    pub log_bytes: Option<u64>,
+}
+
+/// How safe an acknowledged write is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// On the disk before the reply leaves.
+    Always,
+    /// On the disk a second later.
+    #[default]
+    EverySecond,
+    /// On the disk when the kernel thinks fit.
+    Never,
+}
+
+/// What was asked of placement: `None` takes what the data directory says, or the default for a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlacementChoice {
+    /// Logical groups, at most `limits::GROUPS_MAX`.
+    pub group_count: Option<NonZeroU16>,
+    /// How keys are hashed.
+    pub hash: Option<Hash>,
+    /// What of a key is hashed.
+    pub hash_tag: Option<HashTag>,
+}
+
+/// What clients may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allow {
+    /// `flush_all`.
+    pub flush: bool,
+    /// `shutdown`.
+    pub shutdown: bool,
+    /// `cas`: without it every cas is shown as 0.
+    pub cas: bool,
+    /// Listing keys.
+    pub dump: bool,
+    /// `watch`.
+    pub watch: bool,
+    /// The file of names and passwords, absolute; `None` asks for none.
+    pub auth_file: Option<PathBuf>,
+}
+
+/// Statistics by key prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefixes {
+    /// Ends a prefix.
+    pub delimiter: u8,
+    /// Whether they are counted from the start.
+    pub counted: bool,
+}
+
+/// The process itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Leave the terminal.
+    pub daemon: bool,
+    /// Become this user.
+    pub user: Option<String>,
+    /// Write the process id there; absolute.
+    pub pid_file: Option<PathBuf>,
+    /// How much the log says: 0 to 3.
+    pub verbosity: u8,
+}
+
+/// What of the machine matters here.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Cores that the process may use.
+    pub cores: usize,
+    /// What relative paths are relative to.
+    pub working_dir: PathBuf,
+    /// `MEMCACHED_PORT_FILENAME`.
+    pub port_file: Option<PathBuf>,
+}
+
+/// Why there is no server to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The text that was asked for (`-h`, `-V`): to standard output, exit 0.
+    Answer(String),
+    /// What is wrong and what to write instead, one line: to standard error, exit other than 0.
+    Refusal(String),
+}
+
+/// Reads `[serve] FLAGS`: the words behind the program's name.
+///
+/// # Errors
+/// A text that was asked for instead of a server, or what is wrong.
+pub fn read(words: impl IntoIterator<Item = OsString>, machine: &Machine) -> Result<Config, Stop> {
+    let mut words = words.into_iter().peekable();
+    words.next_if(|word| word == "serve");
+    let flags = flags::parse(words)?;
+    resolve::resolve(flags, machine).map_err(Stop::Refusal)
+}

@@ -1,0 +1,290 @@
+//! Flags into a valid [`Config`].
+
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+
+use super::{
+    Allow, Config, Data, Flags, Fsync, Keep, ListenAddr, Machine, Memory, Network, PlacementChoice, Prefixes,
+    Process, UnixSocket, extended, listen, number,
+};
+use crate::base::limits;
+use crate::route::{Hash, HashTag};
+
+const PORT_DEFAULT: u16 = 11211;
+const UNIX_MODE_DEFAULT: u32 = 0o700;
+const DATA_DIR_DEFAULT: &str = "larder-data";
+const DELIMITER_DEFAULT: u8 = b':';
+const VERBOSITY_MAX: u8 = 3;
+const BYTES_PER_MB: u64 = 1024 * 1024;
+
+/// Checks and types everything.
+pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String> {
+    refuse_what_is_missing(&flags)?;
+    let extended = extended::read(&flags.extended)?;
+    let network = network(&flags, extended.idle_timeout_s, machine)?;
+    let memory = memory(&flags)?;
+    let keep = keep(&flags, machine)?;
+    let mut notes = notes(&flags, &network, &keep);
+    notes.extend(extended.notes);
+    Ok(Config {
+        network,
+        memory,
+        keep,
+        placement: placement(&flags)?,
+        prefixes: prefixes(&flags)?,
+        allow: allow(&flags, machine),
+        process: process(&flags, machine)?,
+        notes,
+    })
+}
+
+/// What memcached has and Larder has not, where leaving it out silently would break a promise.
+fn refuse_what_is_missing(flags: &Flags) -> Result<(), String> {
+    if let Some(port) = flags.udp_port.as_deref().filter(|port| *port != "0") {
+        return Err(format!("-U {port}: there is no UDP yet; write -U 0 or leave it out, and use TCP (-p)"));
+    }
+    match flags.protocol.as_deref() {
+        None | Some("auto" | "ascii") => {}
+        Some("binary") => {
+            return Err("-B binary: there is no binary protocol yet; write -B ascii or -B auto".into());
+        }
+        Some(name) => return Err(format!("-B {name}: no such protocol; write -B ascii or -B auto")),
+    }
+    if flags.enable_sasl {
+        return Err("-S: there is no SASL yet; write -Y FILE for names and passwords".into());
+    }
+    if flags.enable_ssl {
+        return Err("-Z: there is no TLS yet; leave it out and put a TLS proxy in front".into());
+    }
+    Ok(())
+}
+
+fn network(flags: &Flags, idle_timeout_s: Option<u32>, machine: &Machine) -> Result<Network, String> {
+    let threads = limits::THREADS_DEFAULT_MAX.min(machine.cores).max(1);
+    Ok(Network {
+        listen: tcp(flags)?,
+        unix_socket: unix_socket(flags, machine)?,
+        backlog: count(
+            "-b",
+            flags.listen_backlog.as_deref(),
+            i32::MAX as usize,
+            limits::BACKLOG_DEFAULT as usize,
+        )? as u32,
+        threads: count("-t", flags.threads.as_deref(), limits::THREADS_MAX, threads)?,
+        connections_max: count(
+            "-c",
+            flags.conn_limit.as_deref(),
+            limits::CONNECTIONS_MAX,
+            limits::CONNECTIONS_DEFAULT,
+        )?,
+        turn_requests: count(
+            "-R",
+            flags.max_reqs_per_event.as_deref(),
+            i32::MAX as usize,
+            limits::TURN_REQUESTS_DEFAULT,
+        )?,
+        idle_timeout_s,
+        port_file: machine.port_file.as_deref().map(|path| absolute(path, machine)),
+    })
+}
+
+/// A number from 1 to `most`.
+fn count(flag: &str, text: Option<&str>, most: usize, default: usize) -> Result<usize, String> {
+    number::within_or(flag, text, 1..=most as u64, default as u64).map(|number| number as usize)
+}
+
+/// TCP addresses: none with a unix socket or port 0, but what is written is checked all the same.
+fn tcp(flags: &Flags) -> Result<Vec<ListenAddr>, String> {
+    let port = flags.port.as_deref().map_or(Ok(Some(PORT_DEFAULT)), port)?;
+    let listen = listen::addresses(&flags.listen, port.unwrap_or(0))?;
+    Ok(if port.is_some() && flags.unix_socket.is_none() { listen } else { Vec::new() })
+}
+
+/// What `-p` says: `None` for no TCP, 0 for a free port.
+fn port(text: &str) -> Result<Option<u16>, String> {
+    if text == "-1" {
+        return Ok(Some(0));
+    }
+    let port = number::digits(text).and_then(|number| u16::try_from(number).ok());
+    let port = port.ok_or_else(|| {
+        format!("-p {text}: not a port; write 1 to 65535, 0 for no TCP or -1 for any free port")
+    })?;
+    Ok(Some(port).filter(|port| *port != 0))
+}
+
+fn unix_socket(flags: &Flags, machine: &Machine) -> Result<Option<UnixSocket>, String> {
+    let mode = match flags.unix_mask.as_deref() {
+        None => UNIX_MODE_DEFAULT,
+        Some(text) => u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o777 && !text.starts_with('+'))
+            .ok_or_else(|| format!("-a {text}: write permissions in octal, 0 to 777"))?,
+    };
+    let Some(path) = flags.unix_socket.as_deref() else { return Ok(None) };
+    let path = if flags.daemon { absolute(path, machine) } else { path.to_path_buf() };
+    Ok(Some(UnixSocket { path, mode }))
+}
+
+fn memory(flags: &Flags) -> Result<Memory, String> {
+    let megabytes = number::within_or(
+        "-m",
+        flags.memory_limit.as_deref(),
+        1..=limits::MEMORY_MB_MAX,
+        limits::MEMORY_MB_DEFAULT,
+    )
+    .map_err(|refusal| refusal + ", in megabytes")?;
+    let bytes = megabytes * BYTES_PER_MB;
+    let item_bytes_max = item_bytes_max(flags.max_item_size.as_deref(), bytes)?;
+    Ok(Memory { bytes, item_bytes_max, evict: !flags.disable_evictions })
+}
+
+fn item_bytes_max(text: Option<&str>, memory_bytes: u64) -> Result<usize, String> {
+    let shown = text.unwrap_or("1m (the default)");
+    let bytes = match text {
+        None => limits::ITEM_BYTES_DEFAULT as u64,
+        Some(text) => number::size(text).ok_or_else(|| {
+            format!("-I {text}: not a size; write bytes, or a number with k or m, such as 2m")
+        })?,
+    };
+    if bytes < limits::ITEM_BYTES_MIN as u64 {
+        return Err(format!(
+            "-I {shown}: the item size limit cannot be less than 1024 bytes; write 1k or more"
+        ));
+    }
+    if bytes > limits::ITEM_BYTES_MAX as u64 {
+        return Err(format!(
+            "-I {shown}: the item size limit cannot be more than a gigabyte; write 1024m or less"
+        ));
+    }
+    if bytes > memory_bytes / 2 {
+        let needed = (bytes * 2).div_ceil(BYTES_PER_MB);
+        return Err(format!(
+            "-I {shown}: the item size limit cannot be more than half of the memory limit; \
+             write -m {needed} or more, or a smaller -I"
+        ));
+    }
+    Ok(bytes as usize)
+}
+
+fn keep(flags: &Flags, machine: &Machine) -> Result<Keep, String> {
+    if flags.memory_only {
+        let contradiction = [
+            ("--data-dir", flags.data_dir.is_some()),
+            ("--fsync", flags.fsync.is_some()),
+            ("--log-size", flags.log_size.is_some()),
+        ];
+        return match contradiction.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                Err(format!("--memory-only keeps nothing, {flag} says how to: leave out one of them"))
+            }
+            None => Ok(Keep::Nothing),
+        };
+    }
+    let dir = flags.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR_DEFAULT));
+    let log_bytes = flags.log_size.as_deref().map(log_bytes).transpose()?;
+    Ok(Keep::Data(Data { dir: absolute(dir, machine), fsync: fsync(flags.fsync.as_deref())?, log_bytes }))
+}
+
+fn fsync(text: Option<&str>) -> Result<Fsync, String> {
+    match text {
+        None => Ok(Fsync::default()),
+        Some("always") => Ok(Fsync::Always),
+        Some("everysec") => Ok(Fsync::EverySecond),
+        Some("never") => Ok(Fsync::Never),
+        Some(text) => Err(format!("--fsync {text}: no such level; write always, everysec or never")),
+    }
+}
+
+fn log_bytes(text: &str) -> Result<u64, String> {
+    let range = limits::LOG_BYTES_MIN..=limits::LOG_BYTES_MAX;
+    number::size(text).filter(|bytes| range.contains(bytes)).ok_or_else(|| {
+        let (least, most) = (limits::LOG_BYTES_MIN >> 20, limits::LOG_BYTES_MAX >> 30);
+        format!("--log-size {text}: write a size from {least}m to {most}g, such as 512m")
+    })
+}
+
+fn placement(flags: &Flags) -> Result<PlacementChoice, String> {
+    let groups = flags.groups.as_deref();
+    let groups = groups.map(|text| number::within("--groups", text, 1..=u64::from(limits::GROUPS_MAX)));
+    let hash = flags.hash.as_deref().map(|name| {
+        Hash::from_name(name).ok_or_else(|| format!("--hash {name}: no such hash; write larder or fastdht"))
+    });
+    let hash_tag = flags.hash_tag.as_deref().map(|name| {
+        HashTag::from_name(name)
+            .ok_or_else(|| format!("--hash-tag {name}: no such rule; write braces or none"))
+    });
+    Ok(PlacementChoice {
+        group_count: groups.transpose()?.and_then(|count| NonZeroU16::new(count as u16)),
+        hash: hash.transpose()?,
+        hash_tag: hash_tag.transpose()?,
+    })
+}
+
+fn prefixes(flags: &Flags) -> Result<Prefixes, String> {
+    match flags.delimiter.as_deref().map(str::as_bytes) {
+        None => Ok(Prefixes { delimiter: DELIMITER_DEFAULT, counted: false }),
+        Some([delimiter]) => Ok(Prefixes { delimiter: *delimiter, counted: true }),
+        Some(text) => {
+            Err(format!("-D {}: write one ASCII character, such as -D :", String::from_utf8_lossy(text)))
+        }
+    }
+}
+
+fn allow(flags: &Flags, machine: &Machine) -> Allow {
+    Allow {
+        flush: !flags.disable_flush_all,
+        shutdown: flags.enable_shutdown,
+        cas: !flags.disable_cas,
+        dump: !flags.disable_dumping,
+        watch: !flags.disable_watch,
+        auth_file: flags.auth_file.as_deref().map(|path| absolute(path, machine)),
+    }
+}
+
+fn process(flags: &Flags, machine: &Machine) -> Result<Process, String> {
+    if flags.user.as_deref() == Some("") {
+        return Err("-u: the name is empty; write the name of a user".into());
+    }
+    Ok(Process {
+        daemon: flags.daemon,
+        user: flags.user.clone(),
+        pid_file: flags.pidfile.as_deref().map(|path| absolute(path, machine)),
+        verbosity: flags.verbose.min(VERBOSITY_MAX),
+    })
+}
+
+/// What was accepted and has no effect.
+fn notes(flags: &Flags, network: &Network, keep: &Keep) -> Vec<String> {
+    let keeps_data = *keep != Keep::Nothing;
+    let names_tcp = flags.port.is_some() || !flags.listen.is_empty();
+    [
+        (network.unix_socket.is_some() && names_tcp, "-p and -l have no effect: with -s there is no TCP"),
+        (
+            network.unix_socket.is_none() && network.listen.is_empty(),
+            "-p 0 without -s: no client can come in",
+        ),
+        (
+            keeps_data && flags.disable_evictions,
+            "-M has no effect: eviction loses nothing without --memory-only",
+        ),
+        (flags.lock_memory, "-k has no effect: memory is not locked"),
+        (flags.enable_coredumps, "-r has no effect: set the limit of core files with `ulimit -c`"),
+        (flags.enable_largepages, "-L has no effect here"),
+        (flags.slab_growth_factor.is_some(), "-f has no effect: there are no slabs"),
+        (flags.slab_min_size.is_some(), "-n has no effect: there are no slabs"),
+        (keeps_data && flags.memory_file.is_some(), "-e has no effect: data is kept in the data directory"),
+        (
+            !keeps_data && flags.memory_file.is_some(),
+            "-e has no effect: leave out --memory-only to keep data",
+        ),
+    ]
+    .into_iter()
+    .filter(|(applies, _)| *applies)
+    .map(|(_, note)| note.to_owned())
+    .collect()
+}
+
+/// Fixed before a daemon changes its directory.
+fn absolute(path: &Path, machine: &Machine) -> PathBuf {
+    machine.working_dir.join(path).components().collect()
+}
