@@ -75,7 +75,7 @@ fn parse(text: &[u8]) -> Option<u64> {
     let start = text.iter().position(|byte| !is_space(*byte))?;
     let (_, text) = text.split_at_checked(start)?;
     let text = text.strip_prefix(b"+").unwrap_or(text);
-    let len = text.iter().take(Digits::LEN_MAX + 1).take_while(|byte| byte.is_ascii_digit()).count();
+    let len = text.iter().take(Digits::LEN_MAX).take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(len)?;
     let ends = rest.first().is_none_or(|byte| is_space(*byte));
     let number = |digits: &[u8]| {
@@ -83,7 +83,7 @@ fn parse(text: &[u8]) -> Option<u64> {
             .iter()
             .try_fold(0u64, |sum, byte| sum.checked_mul(10)?.checked_add(u64::from(byte.wrapping_sub(b'0'))))
     };
-    if ends && (1..=Digits::LEN_MAX).contains(&len) { number(digits) } else { None }
+    if ends && len > 0 { number(digits) } else { None }
 }
 
 /// White space as memcached's number parser knows it, vertical tab included.
