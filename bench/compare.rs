@@ -169,7 +169,7 @@ impl Course {
         let workload = entrant.workload.unwrap_or(row.workload);
         let server = entrant.server;
         let program = self.programs.find(server).map_err(io::Error::other)?;
-        let running = peers::start(server, &program, entrant.flags, &self.data_root, self.cores)?;
+        let running = peers::start(server, &program, entrant.flags, &self.data_root, &self.cores)?;
         let started = running.usage()?.resident_bytes;
         let mut load =
             Load::connect(running.address, workload.connections, server.dialect(), server.check())?;

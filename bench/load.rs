@@ -259,8 +259,10 @@ impl Run {
         self.now = Instant::now();
     }
 
+    /// Whether more is to be sent. An open loop sends everything that was due before the deadline, however late.
     fn may_send(&self) -> bool {
-        self.budget > 0 && self.deadline.is_none_or(|deadline| self.now < deadline)
+        let open_loop = matches!(self.workload.pace, Pace::Rate(_));
+        self.budget > 0 && (open_loop || self.deadline.is_none_or(|deadline| self.now < deadline))
     }
 
     /// Closed loop: sends one batch.

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench                                          the usual rows, tables on standard output
 //! cargo bench -- --rows get,set --runs 9               some rows
+//! cargo bench -- --rows all                            also those that take long or much memory
 //! cargo bench -- --write-results                       the same tables into bench/RESULTS.md
 //! cargo bench -- load 127.0.0.1:11211 --preload        load on a server that runs already
 //! cargo bench -- selftest                              the generator checks itself

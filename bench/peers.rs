@@ -2,7 +2,7 @@
 //! fresh directory, what they use of the machine, and how they are stopped, by their process id.
 
 use crate::dialect::{Check, Dialect};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::time::ClockId;
 use nix::unistd::{Pid, Uid};
@@ -106,45 +106,51 @@ fn on_path(program: &str) -> Option<PathBuf> {
 
 /// Which core the generator has for itself and which are the servers'. With one core, or where the system does not
 /// allow it, nothing is bound.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cores {
-    count: usize,
-    bound: bool,
+    servers: Vec<usize>,
+    /// None when nothing is bound.
+    generator: Option<usize>,
 }
 
 impl Cores {
-    /// Binds this thread, the generator, to the last core.
+    /// Binds this thread, the generator, to the last core that this process may use.
     pub(crate) fn divide(bind: bool) -> Self {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let bound = bind && count > 1 && bind_to(count - 1..count).is_ok();
-        Self { count, bound }
+        let mut servers = allowed_cores();
+        if !bind || servers.len() < 2 {
+            return Self { servers, generator: None };
+        }
+        let generator = servers.pop().filter(|core| bind_to(&[*core]).is_ok());
+        Self { servers, generator }
     }
 
     /// Runs `start` on the servers' cores, so that what it starts, with all threads that follow, stays there.
-    fn among_servers<T>(self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        if !self.bound {
-            return start();
-        }
-        bind_to(0..self.count - 1)?;
+    fn among_servers<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let Some(generator) = self.generator else { return start() };
+        bind_to(&self.servers)?;
         let started = start();
-        bind_to(self.count - 1..self.count)?;
+        bind_to(&[generator])?;
         started
     }
 
     /// One line for the report.
-    pub(crate) fn describe(self) -> String {
-        match (self.bound, self.count) {
-            (true, 2) => "server on core 0, generator on core 1".to_owned(),
-            (true, count) => format!("server on cores 0 to {}, generator on core {}", count - 2, count - 1),
-            (false, count) => format!("{count} cores, none reserved"),
+    pub(crate) fn describe(&self) -> String {
+        match self.generator {
+            Some(core) => format!("server on {:?}, generator on {core}", self.servers),
+            None => "none reserved".to_owned(),
         }
     }
 }
 
-fn bind_to(cores: std::ops::Range<usize>) -> io::Result<()> {
+fn allowed_cores() -> Vec<usize> {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
+    (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()
+}
+
+fn bind_to(cores: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for core in cores {
-        set.set(core)?;
+        set.set(*core)?;
     }
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
@@ -165,7 +171,7 @@ pub(crate) fn start(
     program: &Path,
     flags: &[&str],
     data_root: &Path,
-    cores: Cores,
+    cores: &Cores,
 ) -> io::Result<Running> {
     let directory = tempfile::Builder::new().prefix("larder-bench-").tempdir_in(data_root)?;
     let port_file = directory.path().join("port");

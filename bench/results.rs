@@ -1,15 +1,15 @@
 //! The findings as Markdown tables, for the terminal and for `bench/RESULTS.md`.
 
-use crate::compare::{Absence, Course, Entry, Finding};
+use crate::compare::{Absence, Course, Entry, Finding, Sample, Spread};
 use crate::load::Limit;
 use crate::peers::Server;
-use crate::rows::{Bound, Figure, Goal};
+use crate::rows::{Bound, Figure, Goal, Row};
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// Both tables and the goals that were missed.
+/// Both tables: the figures, and the ratios with what was to be reached.
 pub(crate) fn tables(findings: &[Finding]) -> String {
     format!("{}\n{}", figures_table(findings), ratios_table(findings))
 }
@@ -53,8 +53,7 @@ fn figures_line(row: &str, entry: &Entry) -> Vec<String> {
         Err(Absence::Skipped(_)) => return [line, vec!["SKIPPED".to_owned()]].concat(),
         Err(Absence::Failed(_)) => return [line, vec!["FAILED".to_owned()]].concat(),
     };
-    let spread =
-        |of: &dyn Fn(&crate::compare::Sample) -> f64| crate::compare::Spread::of(samples.iter().map(of));
+    let spread = |of: &dyn Fn(&Sample) -> f64| Spread::of(samples.iter().map(of));
     let cpu = spread(&|sample| sample.figure(Figure::CpuPerRequest));
     let rate = spread(&|sample| sample.figure(Figure::RequestsPerSecond));
     line.push(format!("{:.2}", cpu.median));
@@ -75,18 +74,20 @@ fn ratios_table(findings: &[Finding]) -> String {
     let mut table = Table::new(&["row", "figure", "ratio", "medians", "goal", "reached"]);
     for finding in findings {
         let Some((subject, others)) = finding.entries.split_first() else { continue };
-        for other in others {
-            for figure in finding.row.figures {
-                table.add(ratio_line(finding, subject, other, *figure));
-            }
+        for figure in finding.row.figures {
+            others.iter().for_each(|other| table.add(ratio_line(finding.row, subject, other, *figure)));
+        }
+        for goal in finding.row.goals.iter().filter(|goal| goal.against.is_none()) {
+            table.add(absolute_line(finding.row, subject, goal));
         }
     }
     table.render()
 }
 
-fn ratio_line(finding: &Finding, subject: &Entry, other: &Entry, figure: Figure) -> Vec<String> {
-    let mut line = vec![finding.row.name.to_owned(), name_of(figure).to_owned()];
+/// A figure of the first entrant set against that of another.
+fn ratio_line(row: &Row, subject: &Entry, other: &Entry, figure: Figure) -> Vec<String> {
     let names = format!("{} / {}", subject.entrant.label, other.entrant.label);
+    let mut line = vec![row.name.to_owned(), name_of(figure).to_owned()];
     let spreads =
         (subject.spread(|sample| sample.figure(figure)), other.spread(|sample| sample.figure(figure)));
     let (Some(ours), Some(theirs)) = spreads else {
@@ -96,15 +97,32 @@ fn ratio_line(finding: &Finding, subject: &Entry, other: &Entry, figure: Figure)
     let ratio = ours.median / theirs.median;
     line.push(format!("{names} = {ratio:.2}"));
     line.push(format!("{} / {}", short(ours.median), short(theirs.median)));
-    let meant = |goal: &&Goal| goal.figure == figure && goal.against == other.entrant.label;
-    if let Some(goal) = finding.row.goals.iter().find(meant) {
-        line.push(match goal.bound {
-            Bound::AtMost(bound) => format!("<= {bound:.2}"),
-            Bound::AtLeast(bound) => format!(">= {bound:.2}"),
-        });
-        line.push(if goal.bound.holds(ratio) { "yes" } else { "NO" }.to_owned());
+    let meant = |goal: &&Goal| goal.figure == figure && goal.against == Some(other.entrant.label);
+    line.extend(row.goals.iter().find(meant).into_iter().flat_map(|goal| verdict(goal.bound, ratio)));
+    line
+}
+
+/// A goal for a figure of the first entrant by itself.
+fn absolute_line(row: &Row, subject: &Entry, goal: &Goal) -> Vec<String> {
+    let mut line =
+        vec![row.name.to_owned(), name_of(goal.figure).to_owned(), subject.entrant.label.to_owned()];
+    match subject.spread(|sample| sample.figure(goal.figure)) {
+        Some(ours) => {
+            line.push(short(ours.median));
+            line.extend(verdict(goal.bound, ours.median));
+        }
+        None => line.push("not measured".to_owned()),
     }
     line
+}
+
+/// The goal, and whether it is reached.
+fn verdict(bound: Bound, reached: f64) -> [String; 2] {
+    let goal = match bound {
+        Bound::AtMost(bound) => format!("<= {}", short(bound)),
+        Bound::AtLeast(bound) => format!(">= {}", short(bound)),
+    };
+    [goal, if bound.holds(reached) { "yes" } else { "NO" }.to_owned()]
 }
 
 fn name_of(figure: Figure) -> &'static str {
@@ -178,6 +196,10 @@ fn facts(course: &Course, findings: &[Finding], command: &str) -> String {
         ("date", output_of("date", &["-u", "+%Y-%m-%d"])),
         ("machine", machine()),
         ("cores", course.cores.describe()),
+        (
+            "file system of the data",
+            output_of("stat", &["-f", "-c", "%T", &course.data_root.to_string_lossy()]),
+        ),
         ("measured part", span(course.limit)),
         ("warm-up", span(course.warm_up)),
     ];
@@ -214,11 +236,16 @@ fn rows(findings: &[Finding]) -> String {
             text.push_str(&format!(
                 "  * {}: `{}`{note}\n",
                 entry.entrant.label,
-                entry.entrant.flags.join(" ")
+                shell_words(entry.entrant.flags)
             ));
         }
     }
     text
+}
+
+fn shell_words(flags: &[&str]) -> String {
+    let words: Vec<&str> = flags.iter().map(|flag| if flag.is_empty() { "''" } else { flag }).collect();
+    words.join(" ")
 }
 
 /// The commit of the tree; changes that are not committed are said, but for those of the report itself.
@@ -233,7 +260,8 @@ fn machine() -> String {
     let model =
         cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    // Not what this thread may use: it is bound to one of them.
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     format!("{} cores of {}, Linux {}", cores, model.unwrap_or("unknown model"), kernel.trim())
 }
 
