@@ -64,7 +64,8 @@ pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));
-const _: () = assert!(HOT_SEGMENT_BYTES_MIN > SHARED_BYTES_MIN + KEY_BYTES_MAX + 64, "every entry fits a segment");
+const _: () =
+    assert!(HOT_SEGMENT_BYTES_MIN > SHARED_BYTES_MIN + KEY_BYTES_MAX + 64, "every entry fits a segment");
 const _: () = assert!(HOT_SEGMENT_BYTES_MIN.is_power_of_two() && HOT_SEGMENT_BYTES_MAX.is_power_of_two());
 const _: () = assert!(RECORD_BYTES_MAX < APPEND_BUFFER_BYTES_MAX);
 const _: () = assert!((RECORD_BYTES_MAX as u64) < SEGMENT_BYTES_DEFAULT / 4);
