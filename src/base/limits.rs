@@ -52,6 +52,15 @@ pub const GROUPS_DEFAULT: u16 = 64;
 /// See [`GROUPS_DEFAULT`].
 pub const GROUPS_MAX: u16 = 4096;
 
+/// One segment of a group's memory, bytes, a power of two: the smallest, when groups share little memory.
+pub const HOT_SEGMENT_BYTES_MIN: usize = 8 * 1024;
+/// See [`HOT_SEGMENT_BYTES_MIN`]: the largest.
+pub const HOT_SEGMENT_BYTES_MAX: usize = 32 * 1024;
+/// Segments that a group may hold whatever the others have taken of the memory.
+pub const HOT_SEGMENTS_FLOOR: usize = 2;
+/// Entries that one call may look at to make room before it drops also what was visited.
+pub const HOT_EFFORT_ENTRIES: usize = 4096;
+
 /// A piece of a large value in one log record, bytes.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 /// What may wait in the log's append buffer before writers are put off, bytes. A record of the largest item always
@@ -73,6 +82,9 @@ pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));
+const _: () =
+    assert!(HOT_SEGMENT_BYTES_MIN > SHARED_BYTES_MIN + KEY_BYTES_MAX + 64, "every entry fits a segment");
+const _: () = assert!(HOT_SEGMENT_BYTES_MIN.is_power_of_two() && HOT_SEGMENT_BYTES_MAX.is_power_of_two());
 const _: () = assert!(RECORD_BYTES_MAX < APPEND_BUFFER_BYTES_MAX);
 const _: () = assert!((RECORD_BYTES_MAX as u64) < SEGMENT_BYTES_DEFAULT / 4);
 const _: () = assert!(LOG_BYTES_MIN <= LOG_BYTES_DEFAULT && LOG_BYTES_DEFAULT <= LOG_BYTES_MAX);

@@ -1,0 +1,142 @@
+//! Memory against a model of it, and what eviction, checkpoint and sweep promise.
+
+mod model;
+mod promises;
+
+use super::*;
+use crate::base::effect::Cause;
+use crate::base::time::{Deadline, UnixMs};
+
+const PERSISTENT: Options = Options { persistent: true, evicts: true, segment_bytes: 8192 };
+const MEMORY_ONLY: Options = Options { persistent: false, ..PERSISTENT };
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+fn hot(limit: usize, options: Options) -> Hot {
+    Hot::new(Arc::new(Budget::new(limit)), options)
+}
+
+fn stamp(version: u64) -> Stamp {
+    Stamp { now: UnixMs(1_000_000), version: Version(version) }
+}
+
+fn put<'a>(value: &'a [u8], version: u64) -> Put<'a> {
+    Put {
+        cause: Cause::Set,
+        value: NewValue::Whole(value),
+        client_flags: 0,
+        deadline: Deadline::NEVER,
+        cas: version,
+        marks: Marks::default(),
+        base: Version::ZERO,
+        delta: 0,
+    }
+}
+
+fn touch(base: u64, deadline_s: u32, cas: u64) -> Touch {
+    let deadline = Deadline::from_seconds(deadline_s);
+    Touch { cause: Cause::Touch, deadline, cas, marks: Marks::default(), base: Version(base) }
+}
+
+/// A plain set, as a group does it.
+fn set(hot: &mut Hot, key: &[u8], value: &[u8], version: u64) -> Result<(), Pressure> {
+    if !hot.has_room(key.len(), value.len()) {
+        hot.make_room(key.len(), value.len())?;
+        assert!(hot.has_room(key.len(), value.len()), "make_room keeps its word");
+    }
+    hot.put(key, None, &put(value, version), stamp(version));
+    Ok(())
+}
+
+fn value_of(hot: &Hot, key: &[u8]) -> Option<Vec<u8>> {
+    match hot.entry(hot.locate(key)?) {
+        Entry::Live(item) => Some(item.value.bytes().to_vec()),
+        Entry::Tombstone(_) => None,
+    }
+}
+
+/// Everything that can be told of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Facts {
+    value: Vec<u8>,
+    client_flags: u32,
+    deadline: Deadline,
+    version: Version,
+    cas: u64,
+    meta_version: Version,
+    marks: Marks,
+}
+
+fn facts(item: &Item<'_>) -> Facts {
+    Facts {
+        value: item.value.bytes().to_vec(),
+        client_flags: item.client_flags,
+        deadline: item.deadline,
+        version: item.version,
+        cas: item.cas,
+        meta_version: item.meta_version,
+        marks: item.marks.and(Marks::STORED),
+    }
+}
+
+fn item_of(facts: &Facts) -> Item<'_> {
+    Item {
+        value: Value::Plain(&facts.value),
+        client_flags: facts.client_flags,
+        deadline: facts.deadline,
+        version: facts.version,
+        cas: facts.cas,
+        meta_version: facts.meta_version,
+        marks: facts.marks,
+        accessed_s: 0,
+    }
+}
+
+/// Counts everything anew and compares with the sums that are kept.
+fn audit(hot: &Hot) {
+    let (mut seen, mut large) = (Tally::default(), 0);
+    for number in 0..hot.segments.numbers() {
+        let (mut offset, mut live, mut live_bytes) = (0, 0, 0);
+        while let Some((slot, word)) = hot.segments.step(number, offset) {
+            offset += word.bytes() as u32;
+            let Some(record) = hot.segments.record(slot) else { continue };
+            assert_eq!(hot.locate(record.key), Some(slot), "the index knows every entry");
+            let large_bytes = record.body.large().map_or(0, |number| hot.large.cost(number));
+            let bytes = word.bytes() + large_bytes;
+            let is_tombstone = record.body == Body::Tombstone;
+            seen.live += usize::from(!is_tombstone);
+            seen.tombstones += usize::from(is_tombstone);
+            seen.dirty += usize::from(record.is_dirty);
+            seen.dirty_bytes += if record.is_dirty { bytes } else { 0 };
+            seen.bytes += bytes;
+            let segment = hot.segments.get(number).unwrap();
+            seen.small_bytes += if segment.queue == Queue::Small { bytes } else { 0 };
+            (live, live_bytes, large) = (live + 1, live_bytes + word.bytes() as u32, large + large_bytes);
+            let deadline_s = record.deadline.as_seconds();
+            assert!(deadline_s == 0 || segment.deadline_min_s <= deadline_s);
+            assert!(segment.version_min <= record.version);
+        }
+        let segment = hot.segments.get(number).unwrap();
+        assert_eq!(offset, segment.used, "a segment is walked to its end");
+        assert_eq!((live, live_bytes), (segment.live, segment.live_bytes));
+    }
+    assert_eq!(format!("{seen:?}"), format!("{:?}", hot.tally));
+    assert_eq!(hot.index.len(), seen.live + seen.tombstones);
+    let segments = hot.segments.count() * hot.segments.segment_bytes();
+    assert_eq!(hot.account.taken(), segments + large + hot.table_bytes);
+}
