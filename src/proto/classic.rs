@@ -1,33 +1,41 @@
 //! The classic commands about keys that carry no value: reads, delete, incr, decr, touch.
 
-use super::line::{Words, ends_with_noreply, exptime, key, number_u64, word};
-use super::{ClassicForm, Parsed, Request, texts};
+use super::line::{Line, Words, ends_with_noreply, exptime, is_key, key, number_u64, word};
+use super::{ClassicForm, Parsed, Request, Step, texts};
 use crate::base::command::{Arith, Command, CountedAs, Delete, Direction, Get, Key, Keys, Op};
 
 /// How many spaces before an unended read are borne with.
 const LEADING_SPACES_MAX: usize = 100;
 
-/// get, gets: every key is checked before any is looked up, so that one bad key is one error and nothing else.
-pub(super) fn read<'a>(args: &'a [u8], get: Get, with_cas: bool) -> Parsed<'a> {
-    let mut count = 0usize;
-    for word in Words(args) {
-        key(word)?;
-        count += 1;
-    }
-    if count == 0 {
-        return Err(texts::BAD_LINE);
-    }
-    Ok(Request::classic(Command::Read(Keys(args), get), ClassicForm { noreply: false, with_cas }))
+/// get, gets.
+pub(super) fn read<'a>(line: &Line<'a>, args: &'a [u8], with_cas: bool) -> Step<'a> {
+    read_keys(line, args, Get::default(), with_cas)
 }
 
 /// gat, gats.
-pub(super) fn read_and_touch<'a>(args: &'a [u8], with_cas: bool) -> Parsed<'a> {
-    let (keys, first) = word(args).map_err(|_| texts::BAD_LINE)?;
-    if Words(keys).next().is_none() {
-        return Err(texts::BAD_LINE);
+pub(super) fn read_and_touch<'a>(line: &Line<'a>, args: &'a [u8], with_cas: bool) -> Step<'a> {
+    let Some((first, keys)) = word(args) else { return line.reject(texts::BAD_LINE) };
+    if word(keys).is_none() {
+        return line.reject(texts::BAD_LINE);
     }
-    let touch = Some(exptime(first).ok_or(texts::BAD_EXPTIME)?);
-    read(keys, Get { touch, counted_as: CountedAs::Touch, ..Get::default() }, with_cas)
+    match exptime(first) {
+        Some(exptime) => {
+            let get = Get { touch: Some(exptime), counted_as: CountedAs::Touch, ..Get::default() };
+            read_keys(line, keys, get, with_cas)
+        }
+        None => line.reject(texts::BAD_EXPTIME),
+    }
+}
+
+/// Every key is checked before any is looked up, so that one bad key is one error and nothing else.
+#[inline]
+fn read_keys<'a>(line: &Line<'a>, keys: &'a [u8], get: Get, with_cas: bool) -> Step<'a> {
+    let mut words = Words(keys);
+    let fine = words.next().is_some_and(is_key) && words.all(is_key);
+    if !fine {
+        return line.reject(texts::BAD_LINE);
+    }
+    line.request(Command::Read(Keys(keys), get), ClassicForm { noreply: false, with_cas })
 }
 
 /// Whether an unended line is a get or gets, which may be longer than other lines.
@@ -39,7 +47,7 @@ pub(super) fn begins_read(bytes: &[u8]) -> bool {
 
 /// delete: old clients send a zero behind the key; anything else there is refused, and nothing is deleted.
 pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (rest, name) = word(args).map_err(|_| texts::BAD_LINE)?;
+    let (name, rest) = word(args).ok_or(texts::BAD_LINE)?;
     let form = ClassicForm { noreply: ends_with_noreply(args), with_cas: false };
     let mut words = Words(rest);
     let fine = match [words.next(), words.next(), words.next()] {

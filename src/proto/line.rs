@@ -1,12 +1,11 @@
 //! A request line: where it ends, its words, and the numbers in them.
 
-use nom::bytes::complete::{take_while, take_while1};
+use nom::Parser;
 use nom::character::complete::{i64 as signed, u64 as unsigned};
 use nom::combinator::all_consuming;
-use nom::sequence::preceded;
-use nom::{IResult, Parser};
 
-use super::{Step, texts};
+use super::{ClassicForm, Request, Step, texts};
+use crate::base::command::Command;
 use crate::base::limits::KEY_BYTES_MAX;
 use crate::base::time::Exptime;
 
@@ -52,8 +51,7 @@ impl<'a> Line<'a> {
 
     /// The command word and the text behind it.
     pub(super) fn split_verb(&self) -> (&'a [u8], &'a [u8]) {
-        let end = self.text.iter().position(|byte| *byte == b' ').unwrap_or(self.text.len());
-        self.text.split_at_checked(end).unwrap_or((self.text, b""))
+        self.text.split_at_checked(space_position(self.text)).unwrap_or((self.text, b""))
     }
 
     /// The block of a value of `value_bytes` behind this line.
@@ -64,6 +62,12 @@ impl<'a> Line<'a> {
             Some((_, end)) if end.len() >= VALUE_END.len() => Block::Broken { length },
             _ => Block::Partial { total: length },
         }
+    }
+
+    /// This line is a request, with a classic answer.
+    #[inline]
+    pub(super) fn request(&self, command: Command<'a>, form: ClassicForm) -> Step<'a> {
+        Step::Request { request: Request::classic(command, form), length: self.length, swallow: 0 }
     }
 
     /// Answers this line with an error.
@@ -89,16 +93,40 @@ pub(super) struct Words<'a>(pub(super) &'a [u8]);
 impl<'a> Iterator for Words<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (rest, found) = word(self.0).ok()?;
+        let start = self.0.iter().position(|byte| *byte != b' ')?;
+        let (_, text) = self.0.split_at_checked(start)?;
+        let (found, rest) = text.split_at_checked(space_position(text))?;
         self.0 = rest;
         Some(found)
     }
 }
 
-/// The next word, whatever number of spaces stands before it.
-pub(super) fn word(text: &[u8]) -> IResult<&[u8], &[u8], ()> {
-    preceded(take_while(|byte| byte == b' '), take_while1(|byte| byte != b' ')).parse(text)
+/// The next word, whatever number of spaces stands before it, and the text behind it.
+pub(super) fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut words = Words(text);
+    words.next().map(|word| (word, words.0))
+}
+
+/// Where the first space is, or the length of the text. Eight bytes at once: words are too short for a vector search
+/// to pay off, and too many for one byte at a time.
+#[inline]
+fn space_position(text: &[u8]) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = LOW << 7;
+    let mut rest = text;
+    let mut position = 0;
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        let difference = u64::from_le_bytes(*eight) ^ (LOW * b' ' as u64);
+        // The lowest high bit that is set belongs to the first byte without difference.
+        let found = difference.wrapping_sub(LOW) & !difference & HIGH;
+        if found != 0 {
+            return position + found.trailing_zeros() as usize / 8;
+        }
+        (rest, position) = (behind, position + 8);
+    }
+    position + rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len())
 }
 
 /// Whether the last word is `noreply`.
@@ -111,9 +139,14 @@ pub(super) fn ends_with_noreply(text: &[u8]) -> bool {
     before.is_some_and(|before| before.last().is_none_or(|byte| *byte == b' '))
 }
 
+/// Whether a word can be a key as it stands.
+pub(super) fn is_key(word: &[u8]) -> bool {
+    word.len() <= KEY_BYTES_MAX
+}
+
 /// `word` if it can be a key as it stands.
 pub(super) fn key(word: &[u8]) -> Result<&[u8], &'static [u8]> {
-    if word.len() <= KEY_BYTES_MAX { Ok(word) } else { Err(texts::BAD_LINE) }
+    if is_key(word) { Ok(word) } else { Err(texts::BAD_LINE) }
 }
 
 /// A 64-bit number.

@@ -66,7 +66,7 @@ struct Flags {
 
 /// The mode of an `M` without one.
 const NO_MODE: u8 = b' ';
-/// Flags are told apart in 127 bits; bytes from here on cannot be flags.
+/// Bytes from here on are told to be duplicates, as memcached has it.
 const FLAG_END: u8 = 127;
 /// Base64 as memcached reads it: the bits that padding leaves over are not looked at.
 const BASE64: GeneralPurpose =
@@ -74,7 +74,7 @@ const BASE64: GeneralPurpose =
 
 /// mg.
 pub(super) fn get<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (text, name) = word(args).map_err(|_| texts::BAD_LINE)?;
+    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
     let (key, flags) = Flags::read(name, text, 2)?;
     flags.check_opaque()?;
     let get = Get {
@@ -91,7 +91,7 @@ pub(super) fn get<'a>(args: &'a [u8]) -> Parsed<'a> {
 
 /// md.
 pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (text, name) = word(args).map_err(|_| texts::BAD_LINE)?;
+    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
     let (key, flags) = Flags::read(name, text, 2)?;
     flags.check_opaque()?;
     let delete = Delete {
@@ -107,7 +107,7 @@ pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
 
 /// ma. Whatever is wrong with its key or flags has one answer.
 pub(super) fn arith<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (text, name) = word(args).map_err(|_| texts::BAD_LINE)?;
+    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
     let (key, flags) = Flags::read(name, text, 2).map_err(|_| texts::META_ARITH_FLAG)?;
     let direction = match flags.mode {
         None | Some(b'I' | b'+') => Direction::Incr,
@@ -129,7 +129,7 @@ pub(super) fn arith<'a>(args: &'a [u8]) -> Parsed<'a> {
 
 /// me. Of its flags only a `b` right behind the key is looked at.
 pub(super) fn inspect<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (text, name) = word(args).map_err(|_| texts::BAD_LINE)?;
+    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
     if name.len() > KEY_BYTES_MAX {
         return Err(texts::BAD_LINE);
     }
@@ -183,19 +183,26 @@ impl Flags {
         if name.len() > KEY_BYTES_MAX {
             return Err(texts::BAD_LINE);
         }
-        if Words(text).nth(META_WORDS_MAX - words_before).is_some() {
+        let words_max = META_WORDS_MAX - words_before;
+        // Every word takes a space too: a short text need not be counted.
+        if text.len() > 2 * words_max && Words(text).nth(words_max).is_some() {
             return Err(texts::META_LONG);
         }
         let mut flags = Flags::default();
         let mut key = Key::plain(name);
         let (mut failed, mut reply) = (false, texts::BAD_LINE);
-        let mut seen = 0u128;
+        let mut seen = 0u64;
         for word in Words(text) {
             let Some((flag, token)) = word.split_first() else { continue };
-            if *flag >= FLAG_END || seen & (1 << flag) != 0 {
+            if !flag.is_ascii_alphabetic() {
+                return Err(if *flag >= FLAG_END { texts::META_DUPLICATE } else { texts::META_UNKNOWN });
+            }
+            // No two letters share their lower six bits.
+            let bit = 1 << (flag & 63);
+            if seen & bit != 0 {
                 return Err(texts::META_DUPLICATE);
             }
-            seen |= 1 << flag;
+            seen |= bit;
             match flags.set(*flag, token, name, &mut key) {
                 Ok(()) => {}
                 Err(Wrong::Flag) => return Err(texts::META_UNKNOWN),

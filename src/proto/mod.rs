@@ -40,7 +40,7 @@ pub use meta_request::{MetaForm, MetaVerb};
 pub use reply::{encode_reply, encode_stat, encode_text, encode_value};
 pub use request::write_request;
 
-use crate::base::command::{Command, Direction, Get, StoreMode};
+use crate::base::command::{Command, Direction, StoreMode};
 use crate::base::limits::{
     GET_LINE_BYTES_MAX, ITEM_BYTES_DEFAULT, ITEM_OVERHEAD_BYTES, LINE_BYTES_MAX, REQUEST_BYTES_MIN,
 };
@@ -167,9 +167,9 @@ pub fn decode<'a>(bytes: &'a [u8], searched: usize, limits: &Limits) -> Step<'a>
     }
     let (verb, args) = line.split_verb();
     let parsed = match verb {
-        b"get" => classic::read(args, Get::default(), false),
+        b"get" => return classic::read(&line, args, false),
         b"set" => return storage::decode(&line, args, StoreMode::Set, limits),
-        b"gets" => classic::read(args, Get::default(), true),
+        b"gets" => return classic::read(&line, args, true),
         b"mg" => meta_request::get(args),
         b"ms" => return meta_request::store(&line, args, limits),
         b"delete" => classic::delete(args),
@@ -184,8 +184,8 @@ pub fn decode<'a>(bytes: &'a [u8], searched: usize, limits: &Limits) -> Step<'a>
         b"prepend" => return storage::decode(&line, args, StoreMode::Prepend, limits),
         b"cas" => return storage::decode_cas(&line, args, limits),
         b"touch" => classic::touch(args),
-        b"gat" => classic::read_and_touch(args, false),
-        b"gats" => classic::read_and_touch(args, true),
+        b"gat" => return classic::read_and_touch(&line, args, false),
+        b"gats" => return classic::read_and_touch(&line, args, true),
         b"me" => meta_request::inspect(args),
         _ => match admin::decode(verb, args, limits) {
             Some(parsed) => parsed,

@@ -1,7 +1,7 @@
 //! Requests as tables: bytes, and the step that they are.
 
 use super::*;
-use crate::base::command::Op;
+use crate::base::command::{Get, Op};
 
 /// What a step is, in one line of text: the command as the words of the house spell it, without what is unset.
 pub(super) fn show(step: &Step<'_>) -> String {
