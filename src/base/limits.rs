@@ -8,9 +8,11 @@ pub const ITEM_BYTES_MIN: usize = 1024;
 pub const ITEM_BYTES_DEFAULT: usize = 1024 * 1024;
 /// See [`ITEM_BYTES_MIN`].
 pub const ITEM_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// What memcached counts beside key and value against the item size: a value of `-I` less this is the largest taken.
-pub const ITEM_OVERHEAD_BYTES: usize = 50;
+/// What memcached counts beside key and value against the item size: key and value together may be `-I` less this.
+pub const ITEM_OVERHEAD_BYTES: usize = 59;
 
+/// The shortest line that can be a request, bytes with its end.
+pub const REQUEST_BYTES_MIN: usize = 4;
 /// A line that has not ended after this many bytes closes the connection, unless it is a get.
 pub const LINE_BYTES_MAX: usize = 2048;
 /// A get line that has not ended after this many bytes closes the connection: 100,000 keys of 250 bytes fit.
@@ -19,6 +21,19 @@ pub const GET_LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const OPAQUE_BYTES_MAX: usize = 31;
 /// The most words of a meta command, command and key included.
 pub const META_WORDS_MAX: usize = 20;
+/// The shortest line that is answered before authentication, bytes with its end.
+pub const AUTH_LINE_BYTES_MIN: usize = 6;
+/// The longest name and password of a client, bytes.
+pub const AUTH_BYTES_MAX: usize = 16 * 1024;
+
+/// The highest `verbosity`; more is taken for it.
+pub const VERBOSITY_MAX: u32 = 2;
+/// The least and the most that `cache_memlimit` takes, megabytes.
+pub const MEMLIMIT_MB_MIN: u64 = 8;
+/// See [`MEMLIMIT_MB_MIN`].
+pub const MEMLIMIT_MB_MAX: u64 = 1_000_000_000;
+/// The number of slab classes that memcached can have: what class numbers are checked against.
+pub const SLAB_CLASSES: u32 = 64;
 
 /// What a worker reads from a socket at once, bytes; one buffer a worker.
 pub const READ_BYTES: usize = 64 * 1024;

@@ -1,0 +1,87 @@
+//! Words to bytes: the answers.
+
+use super::{ClassicForm, Form, meta_reply, texts};
+use crate::base::command::Key;
+use crate::base::item::Value;
+use crate::base::reply::{Hit, Reply, Sink};
+
+/// The end of a line, and of a value.
+pub(super) const LINE_END: &[u8] = b"\r\n";
+
+/// Writes the answer to something asked of one key. Nothing is written when the client wants none.
+///
+/// A classic read ends with [`texts::END`], which the caller writes after its last key; a classic miss is no bytes.
+pub fn encode_reply(form: &Form<'_>, key: &Key<'_>, reply: &Reply<'_>, out: &mut impl Sink) {
+    match form {
+        Form::Classic(form) if form.noreply => {}
+        Form::Classic(form) => put_classic(*form, &key.bytes, reply, out),
+        Form::Meta(form) => meta_reply::put(form, key, reply, out),
+    }
+}
+
+/// Writes a fixed answer, unless the client wants none.
+pub fn encode_text(form: &Form<'_>, text: &[u8], out: &mut impl Sink) {
+    match form {
+        Form::Classic(ClassicForm { noreply: true, .. }) => {}
+        _ => out.put(text),
+    }
+}
+
+/// Writes one item of a classic read.
+pub fn encode_value(key: &[u8], hit: &Hit<'_>, with_cas: bool, out: &mut impl Sink) {
+    out.put(b"VALUE ");
+    out.put(key);
+    out.put(b" ");
+    put_number(hit.item.client_flags, out);
+    out.put(b" ");
+    put_number(hit.item.value.bytes().len(), out);
+    if with_cas {
+        out.put(b" ");
+        put_number(hit.item.cas, out);
+    }
+    out.put(LINE_END);
+    put_value(hit.item.value, out);
+    out.put(LINE_END);
+}
+
+/// Writes one figure of `stats`; [`texts::END`] ends them.
+pub fn encode_stat(name: &str, value: &str, out: &mut impl Sink) {
+    out.put(b"STAT ");
+    out.put(name.as_bytes());
+    out.put(b" ");
+    out.put(value.as_bytes());
+    out.put(LINE_END);
+}
+
+/// The classic answers.
+fn put_classic(form: ClassicForm, key: &[u8], reply: &Reply<'_>, out: &mut impl Sink) {
+    let text = match reply {
+        Reply::Hit(hit) | Reply::Inspected(hit) => return encode_value(key, hit, form.with_cas, out),
+        Reply::Number(number) => {
+            put_number(number.value, out);
+            LINE_END
+        }
+        Reply::Stored(_) => texts::STORED,
+        Reply::NotStored => texts::NOT_STORED,
+        Reply::Exists => texts::EXISTS,
+        Reply::NotFound => texts::NOT_FOUND,
+        Reply::Deleted => texts::DELETED,
+        Reply::Touched => texts::TOUCHED,
+        Reply::Denied(denial) => texts::denial(*denial),
+        Reply::Miss | Reply::Quiet => return,
+    };
+    out.put(text);
+}
+
+/// Writes a number.
+pub(super) fn put_number(number: impl itoa::Integer, out: &mut impl Sink) {
+    out.put(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes the bytes of a value.
+pub(super) fn put_value(value: Value<'_>, out: &mut impl Sink) {
+    match value {
+        Value::Plain(bytes) => out.put(bytes),
+        Value::Shared(bytes) => out.put_shared(bytes),
+    }
+}
