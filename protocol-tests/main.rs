@@ -1,1 +1,7 @@
-//! The one test binary.
+//! The one test binary. Every module is one kind of proof; the transcripts are the contract on the wire.
+mod oracle;
+mod skips;
+mod tidy;
+mod transcript;
+mod transcripts;
+mod wait;

@@ -1,0 +1,69 @@
+//! A real memcached, started for one transcript and gone with it: the judge of what the transcripts claim.
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::wait;
+
+/// Longest time from starting the process to its port file.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// One memcached process on a free loopback port.
+pub(crate) struct Oracle {
+    child: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Oracle {
+    /// Starts `program` on a port of the kernel's choosing, which memcached tells in its port file.
+    pub(crate) fn start(program: &Path, options: &[String]) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+        let port_file = folder.path().join("port");
+        let mut child = Command::new(program)
+            .args(["-u", "root", "-l", "127.0.0.1", "-p", "-1", "-U", "0"])
+            .args(options)
+            .env("MEMCACHED_PORT_FILENAME", &port_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        let port = wait::until(START_PATIENCE, || read_port(&port_file).or(stopped(&mut child)));
+        match port.flatten() {
+            Some(port) => {
+                let address = SocketAddr::from(([127, 0, 0, 1], port));
+                Ok(Self { child, address, _folder: folder })
+            }
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(format!("{} {options:?} did not open a port", program.display()))
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `Some(None)` ends the wait: a process that is gone writes no port file any more.
+fn stopped(child: &mut Child) -> Option<Option<u16>> {
+    matches!(child.try_wait(), Ok(Some(_))).then_some(None)
+}
+
+fn read_port(file: &Path) -> Option<Option<u16>> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP INET: "))?;
+    Some(line.trim().parse().ok())
+}

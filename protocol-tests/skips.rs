@@ -1,0 +1,38 @@
+//! The account of what could not be tested here. A missing program is a skip that is seen and counted; where
+//! everything must be present (`LARDER_REQUIRE_ALL`), it is a failure.
+use std::env;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static SKIPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Where `program` is found on PATH. When it is not, the skip is told and counted.
+///
+/// # Panics
+/// When `LARDER_REQUIRE_ALL` is set and the program is missing.
+pub(crate) fn require(program: &str) -> Option<PathBuf> {
+    let found = find(program);
+    if found.is_none() {
+        let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
+        say(&format!("SKIPPED: {program} not found ({count} so far)"));
+        assert!(env::var_os("LARDER_REQUIRE_ALL").is_none(), "{program} is required here and not on PATH");
+    }
+    found
+}
+
+/// Writes one line past the test harness, which swallows what passing tests print.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+#[test]
+fn a_program_that_exists_is_found_and_another_is_not() {
+    assert!(find("sh").is_some());
+    assert!(find("no-such-program-anywhere").is_none());
+}
