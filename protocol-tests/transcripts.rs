@@ -16,7 +16,7 @@ use crate::transcript::{Transcript, Wire, parse, run};
 /// Longest that one transcript may really wait for a clock that nobody can move, seconds.
 const MAX_WAIT_S: i64 = 3;
 /// Transcripts played at the same time; most of their time is waiting.
-const PLAYERS: usize = 4;
+const PLAYERS: usize = 12;
 
 /// Every transcript of the project, in the order of their paths.
 ///
