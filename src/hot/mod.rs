@@ -301,7 +301,8 @@ impl Hot {
         value: &'a NewValue<'_>,
         scratch: &'a mut Vec<u8>,
     ) -> Body<'a> {
-        let old = match at.map(|at| self.entry(at)) {
+        let needs_old = matches!(value, NewValue::OldThen(_) | NewValue::ThenOld(_));
+        let old = match at.filter(|_| needs_old).map(|at| self.entry(at)) {
             Some(Entry::Live(item)) => item.value.bytes(),
             _ => &[],
         };
@@ -341,7 +342,7 @@ impl Hot {
         let (was_dirty, slot) = match old {
             None => (false, self.append(hash, record)),
             Some((at, word, room)) => {
-                self.retire(at, record);
+                self.retire(at, word, record);
                 let slot = if record.word().bytes() <= room {
                     self.segments.write(at, record, room);
                     Some(at)
@@ -377,8 +378,8 @@ impl Hot {
     }
 
     /// Takes an entry out of the sums before `new` is written for its key, and lets its large value go.
-    fn retire(&mut self, at: Slot, new: &Record<'_>) {
-        let old = self.segments.record(at).and_then(|old| old.body.large());
+    fn retire(&mut self, at: Slot, word: Word, new: &Record<'_>) {
+        let old = self.large_at(at, word);
         self.discount(at);
         if let Some(number) = old.filter(|number| new.body.large() != Some(*number)) {
             self.account.give(self.large.remove(number));

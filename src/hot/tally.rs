@@ -1,7 +1,7 @@
 //! What lives in a group, counted where it changes.
 
 use super::Hot;
-use super::entry::{Body, Word};
+use super::entry::Word;
 use super::segment::{Queue, Slot};
 
 /// Sums over all entries.
@@ -35,12 +35,17 @@ impl Weight {
 
 impl Hot {
     fn weigh(&self, slot: Slot) -> Option<Weight> {
-        let record = self.segments.record(slot)?;
-        let large_bytes = match record.body {
-            Body::Large(number) => self.large.cost(number),
-            _ => 0,
+        let word = self.segments.word(slot).filter(|word| !word.is_dead())?;
+        let large_bytes = match self.large_at(slot, word) {
+            Some(number) => self.large.cost(number),
+            None => 0,
         };
-        Some(Weight { number: self.segments.number_of(slot), word: record.word(), large_bytes })
+        Some(Weight { number: self.segments.number_of(slot), word, large_bytes })
+    }
+
+    /// The number of the large value of the entry at `slot`, which begins with `word`.
+    pub(super) fn large_at(&self, slot: Slot, word: Word) -> Option<u32> {
+        word.has(Word::LARGE).then(|| self.segments.record(slot)?.body.large()).flatten()
     }
 
     /// Adds the entry at `slot` to the sums.
