@@ -11,7 +11,7 @@ use super::guard::{About, Trouble, guard};
 use super::parts::Cut;
 use super::record::{Record, State, read_record, write_identity, write_record};
 use super::row::{self, Facts};
-use super::snapshot::Snapshot;
+use super::snapshot::{Selected, Snapshot};
 use super::{DEADLINES, GroupIdentity, ITEMS, META, PARTS, Store, View, Writer};
 use crate::base::effect::FlushMark;
 use crate::base::fault::{Fault, FaultKind};
@@ -133,7 +133,7 @@ impl Store {
         let Some(snapshot) = self.snapshot()? else { return Ok(Purged::default()) };
         let mark = snapshot.record.state.flush;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let (keys, after) = guard(self.disk.path(), &self.watch, About::Whole, || {
+        let Selected { keys, after } = guard(self.disk.path(), &self.watch, About::Whole, || {
             snapshot.select(from, limit, |facts| mark.covers(facts.version))
         })?;
         drop(snapshot);
@@ -373,10 +373,7 @@ impl<'t> Tables<'t> {
 }
 
 /// What the row of `key` says about its item.
-fn facts_of(
-    key: &[u8],
-    row: Option<redb::AccessGuard<'_, &'static [u8]>>,
-) -> Result<Option<Facts>, Trouble> {
+fn facts_of(key: &[u8], row: Option<redb::AccessGuard<'_, &'static [u8]>>) -> Result<Option<Facts>, Trouble> {
     let Some(row) = row else { return Ok(None) };
     let facts = row::decode(row.value());
     facts.map(Some).ok_or_else(|| Trouble::Damaged(format!("the row of {} is damaged", About::Key(key))))

@@ -114,7 +114,8 @@ impl Directory {
     /// when it was made with other settings or by a newer version; `Corrupt` when its identity is damaged. Nothing is
     /// overwritten then.
     pub fn open(path: &Path, wanted: Wanted) -> Result<(Directory, Identity), Fault> {
-        let path = &std::path::absolute(path).map_err(|error| Fault::io("resolving the path", path, &error))?;
+        let path =
+            &std::path::absolute(path).map_err(|error| Fault::io("resolving the path", path, &error))?;
         check_wanted(wanted)?;
         make(path)?;
         refuse_strangers(path)?;
@@ -201,7 +202,8 @@ fn lock(path: &Path) -> Result<File, Fault> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let message = "another process uses this data directory; stop it, or name another with --data-dir";
+            let message =
+                "another process uses this data directory; stop it, or name another with --data-dir";
             Err(Fault::new(FaultKind::Locked, message).at(path))
         }
         Err(TryLockError::Error(error)) => Err(unusable("locking", path, &error)),
@@ -217,7 +219,8 @@ fn private() -> OpenOptions {
 /// A failure that has to do with the place, except a full disk.
 fn unusable(action: &str, path: &Path, error: &io::Error) -> Fault {
     let mut fault = Fault::io(action, path, error);
-    let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::NotFound];
+    let refused =
+        [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::NotFound];
     if refused.contains(&error.kind()) {
         fault.kind = FaultKind::Unusable;
         fault.message = format!("{action}: {error}; larder has to be able to write there");
@@ -313,7 +316,11 @@ fn check(path: &Path, wanted: Wanted, has: Identity) -> Result<(), Fault> {
     let differences = [
         differs("--groups", wanted.group_count.map(|n| n.to_string()), has.group_count.to_string()),
         differs("--hash", wanted.hash.map(|hash| hash.word().to_owned()), has.hash.word().to_owned()),
-        differs("--hash-tag", wanted.hash_tag.map(|tag| tag.word().to_owned()), has.hash_tag.word().to_owned()),
+        differs(
+            "--hash-tag",
+            wanted.hash_tag.map(|tag| tag.word().to_owned()),
+            has.hash_tag.word().to_owned(),
+        ),
         differs("--server-id", wanted.server.map(|n| n.to_string()), has.server.to_string()),
     ];
     match differences.into_iter().flatten().next() {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
-use crate::base::fault::Fault;
+use crate::base::fault::{Fault, FaultKind};
 
 /// Where one group's database lies.
 ///
@@ -83,7 +83,9 @@ impl Disk for FileDisk {
 }
 
 fn backend(file: File) -> io::Result<Box<dyn StorageBackend>> {
-    FileBackend::new(file).map(|backend| Box::new(backend) as Box<dyn StorageBackend>).map_err(io::Error::other)
+    FileBackend::new(file)
+        .map(|backend| Box::new(backend) as Box<dyn StorageBackend>)
+        .map_err(io::Error::other)
 }
 
 /// Makes a rename or a new file in the directory of `path` durable.
@@ -107,16 +109,23 @@ impl Watch {
 
     /// The failure, as a fault of the file at `path`.
     pub(super) fn fault(&self, path: &Path) -> Option<Fault> {
-        self.0.lock().as_ref().map(|(action, error)| Fault::io(action, path, error))
+        self.0.lock().as_ref().map(|(action, error)| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                let message = "the file is shorter than its content says; restore this group";
+                Fault::new(FaultKind::Corrupt, message).at(path)
+            }
+            _ => Fault::io(action, path, error),
+        })
     }
 
     fn note<T>(&self, action: &'static str, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|error| {
             let mut first = self.0.lock();
             if first.is_none() {
-                let kept = error
-                    .raw_os_error()
-                    .map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error);
+                let kept = error.raw_os_error().map_or_else(
+                    || io::Error::new(error.kind(), error.to_string()),
+                    io::Error::from_raw_os_error,
+                );
                 *first = Some((action, kept));
             }
         })

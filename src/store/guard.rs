@@ -76,7 +76,10 @@ impl Trouble {
 
 fn redb_fault(path: &Path, about: About<'_>, error: redb::Error) -> Fault {
     match error {
-        redb::Error::Io(error) => Fault::io("the database", path, &error),
+        // Not the disk's word, or the watch would have it: redb's own, about what it read.
+        redb::Error::Io(error) => {
+            Fault::new(FaultKind::Corrupt, format!("{error}; restore this group")).at(path)
+        }
         redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
             Fault::new(FaultKind::Io, format!("{about}: {error}")).at(path)
         }
@@ -89,6 +92,8 @@ fn redb_fault(path: &Path, about: About<'_>, error: redb::Error) -> Fault {
 fn panic_fault(path: &Path, about: About<'_>, payload: &(dyn std::any::Any + Send)) -> Fault {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    let message = format!("damaged pages under {about}: the database gave up ({text}); restore this group or repair it");
+    let message = format!(
+        "damaged pages under {about}: the database gave up ({text}); restore this group or repair it"
+    );
     Fault::new(FaultKind::Corrupt, message).at(path)
 }

@@ -35,14 +35,14 @@ use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 
 pub use self::checkpoint::{Committed, End, Purged, RowChange, Settled};
 pub use self::deadlines::Due;
-pub use self::disk::{Disk, FileDisk};
-pub use self::record::State;
-pub use self::snapshot::{Resume, RowBuffer, ScanLimits};
 use self::deadlines::ListingId;
+pub use self::disk::{Disk, FileDisk};
 use self::disk::{Watch, Watched};
 use self::guard::{About, Trouble, guard};
+pub use self::record::State;
 use self::record::check_identity;
 use self::snapshot::Snapshot;
+pub use self::snapshot::{Resume, RowBuffer, ScanLimits};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::item::Item;
 use crate::base::lsn::GroupId;
@@ -250,10 +250,10 @@ impl Store {
     /// The snapshot that took the place of `used`, if one did. A disk that failed a read is opened again first, unless
     /// a writer is at it, who will do so.
     fn renewed_since(&self, used: &Arc<Snapshot>) -> Result<Option<Arc<Snapshot>>, Fault> {
-        if self.watch.has_failed() {
-            if let Some(mut writer) = self.writer.try_lock() {
-                self.reopen(&mut writer);
-            }
+        if self.watch.has_failed()
+            && let Some(mut writer) = self.writer.try_lock()
+        {
+            self.reopen(&mut writer);
         }
         Ok(self.snapshot()?.filter(|renewed| !Arc::ptr_eq(renewed, used)))
     }
@@ -338,7 +338,9 @@ impl Drop for Store {
 impl Writer {
     fn refuse_if_frozen(&self, path: &Path) -> Result<(), Fault> {
         match &self.frozen {
-            Some((kind, message)) => Err(Fault::new(*kind, format!("writes are stopped: {message}")).at(path)),
+            Some((kind, message)) => {
+                Err(Fault::new(*kind, format!("writes are stopped: {message}")).at(path))
+            }
             None => Ok(()),
         }
     }

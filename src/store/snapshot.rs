@@ -51,6 +51,14 @@ pub struct Resume {
     pub bytes: usize,
 }
 
+/// Keys picked from a stretch of rows.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    pub(super) keys: Vec<Vec<u8>>,
+    /// Go on behind this key; `None` when the end was reached.
+    pub(super) after: Option<Vec<u8>>,
+}
+
 /// The tables as one commit left them.
 pub(super) struct Snapshot {
     items: ReadOnlyTable<&'static [u8], &'static [u8]>,
@@ -112,7 +120,9 @@ impl Snapshot {
             let piece = cut.piece(index);
             piece.write_key(key, &mut buffer.piece_key);
             match self.parts.get(buffer.piece_key.as_slice())? {
-                Some(found) if found.value().len() == piece.range.len() => value.extend_from_slice(found.value()),
+                Some(found) if found.value().len() == piece.range.len() => {
+                    value.extend_from_slice(found.value())
+                }
                 _ => break,
             }
         }
@@ -125,7 +135,7 @@ impl Snapshot {
         from: Bound<&[u8]>,
         limits: ScanLimits,
         buffer: &mut RowBuffer,
-        visit: &mut dyn FnMut(&[u8], Result<Item<'_>, Trouble>) -> bool,
+        visit: &mut Visitor<'_>,
     ) -> Result<Resume, Trouble> {
         let mut resume = Resume::default();
         for entry in self.items.range::<&[u8]>((from, Bound::Unbounded))? {
@@ -152,18 +162,19 @@ impl Snapshot {
         from: Bound<&[u8]>,
         limit: usize,
         wanted: impl Fn(&Facts) -> bool,
-    ) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), Trouble> {
-        let mut selected = Vec::new();
+    ) -> Result<Selected, Trouble> {
+        let mut selected = Selected::default();
         for (seen, entry) in self.items.range::<&[u8]>((from, Bound::Unbounded))?.enumerate() {
             let (key, row) = entry?;
             if row::decode(row.value()).is_some_and(|facts| wanted(&facts)) {
-                selected.push(key.value().to_vec());
+                selected.keys.push(key.value().to_vec());
             }
             if seen + 1 >= limit {
-                return Ok((selected, Some(key.value().to_vec())));
+                selected.after = Some(key.value().to_vec());
+                return Ok(selected);
             }
         }
-        Ok((selected, None))
+        Ok(selected)
     }
 
     /// The keys listed in buckets that have passed at `now_s`, oldest first, up to about `limit` of them.
@@ -184,6 +195,9 @@ impl Snapshot {
         Ok(due)
     }
 }
+
+/// What a scan shows items to, damaged ones as their trouble; `false` ends the scan.
+type Visitor<'v> = dyn FnMut(&[u8], Result<Item<'_>, Trouble>) -> bool + 'v;
 
 /// What one scan may take.
 #[derive(Clone, Copy, Debug)]

@@ -49,8 +49,20 @@ fn refusals() {
     type Damage = fn(&Path);
     let table: [(&str, Damage, Wanted, FaultKind, &str); 11] = [
         ("groups", |_| (), Wanted { group_count: Some(32), ..ANY }, FaultKind::Mismatch, "--groups 64"),
-        ("hash", |_| (), Wanted { hash: Some(HashName::Fastdht), ..ANY }, FaultKind::Mismatch, "--hash larder"),
-        ("tag", |_| (), Wanted { hash_tag: Some(HashTag::None), ..ANY }, FaultKind::Mismatch, "--hash-tag braces"),
+        (
+            "hash",
+            |_| (),
+            Wanted { hash: Some(HashName::Fastdht), ..ANY },
+            FaultKind::Mismatch,
+            "--hash larder",
+        ),
+        (
+            "tag",
+            |_| (),
+            Wanted { hash_tag: Some(HashTag::None), ..ANY },
+            FaultKind::Mismatch,
+            "--hash-tag braces",
+        ),
         ("server", |_| (), Wanted { server: Some(3), ..ANY }, FaultKind::Mismatch, "--server-id 0"),
         ("zero groups", |_| (), Wanted { group_count: Some(0), ..ANY }, FaultKind::Unusable, "1 to 4096"),
         ("too many", |_| (), Wanted { group_count: Some(5000), ..ANY }, FaultKind::Unusable, "1 to 4096"),

@@ -5,8 +5,8 @@ mod damage;
 mod deadlines;
 mod directory;
 mod disk;
+mod measure;
 mod model;
-mod space;
 
 use super::*;
 use crate::base::item::{Marks, Value};

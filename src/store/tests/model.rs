@@ -9,7 +9,8 @@ fn random_value(random: &mut Random, version: u64) -> Kept {
     let sizes = [0, 1, 50, 100, 900, 977, 2100, 3500, 4030, 4100, 8200, 33_000, 66_000, 140_000];
     let size = sizes[random.below(sizes.len() as u64) as usize] + random.below(40) as usize;
     let byte = random.next() as u8;
-    let mut kept = Kept::new((0..size).map(|at| byte.wrapping_add((at / 7) as u8)).collect::<Vec<_>>(), version);
+    let mut kept =
+        Kept::new((0..size).map(|at| byte.wrapping_add((at / 7) as u8)).collect::<Vec<_>>(), version);
     if random.below(2) == 0 {
         kept.deadline_s = 1 + random.below(5000) as u32;
     }
