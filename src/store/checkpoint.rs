@@ -182,15 +182,27 @@ impl Store {
             return Err(Fault::new(FaultKind::Io, "the database is closed").at(path));
         };
         let (value, snapshot) = guard(path, &self.watch, about, || {
-            let value = write(database, is_new.then_some(&self.identity), work)?;
+            let value = write(database, is_new.then_some(&self.identity), work, || self.let_go(database))?;
             Ok((value, Snapshot::of(&database.begin_read()?)?))
         })?;
         if is_new {
             self.disk.publish().map_err(|error| Fault::io("publishing the new database", path, &error))?;
         }
         *self.view.write() = View::Open(Arc::new(snapshot));
-        self.watch.clear();
+        if self.watch.has_failed() {
+            // The commit is durable; what failed came behind it, and redb refuses everything since.
+            self.reopen(writer);
+        }
         Ok(value)
+    }
+
+    /// Gives up the kept snapshot for the time of a commit: pages that nobody reads any more when it ends can be used
+    /// by the next one, else only by the one after that, and the file is larger by what a commit touches.
+    fn let_go(&self, database: &Arc<Database>) {
+        let mut view = self.view.write();
+        if let View::Open(snapshot) = &*view {
+            *view = View::Passing(Arc::clone(database), snapshot.record);
+        }
     }
 
     /// A full disk passes; whatever else failed a write stops further ones, for the file may not be what it seems.
@@ -205,15 +217,18 @@ impl Store {
         } else if self.watch.has_failed() {
             // After a failed call redb refuses all others, reads too, until the file is opened again.
             self.reopen(writer);
+        } else {
+            self.renew(writer);
         }
     }
 }
 
-/// One durable transaction; `identity` is written into a new file.
+/// One durable transaction; `identity` is written into a new file, `before_commit` is called when all is written.
 fn write<T>(
     database: &Database,
     identity: Option<&GroupIdentity>,
     work: impl FnOnce(&mut Tables<'_>) -> Result<T, Trouble>,
+    before_commit: impl FnOnce(),
 ) -> Result<T, Trouble> {
     let mut transaction = database.begin_write()?;
     // One commit without it costs the next start a walk through the whole file.
@@ -232,6 +247,7 @@ fn write<T>(
         write_record(&mut meta, &record)?;
         value
     };
+    before_commit();
     transaction.commit()?;
     Ok(value)
 }

@@ -7,6 +7,7 @@ use std::ops::Bound;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use redb::backends::FileBackend;
@@ -95,21 +96,24 @@ pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
 
 /// What failed first in a backend since the last [`Watch::clear`]. redb answers only "a previous error" later on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watch(Arc<Mutex<Option<(&'static str, io::Error)>>>);
+pub(super) struct Watch {
+    first: Arc<Mutex<Option<(&'static str, io::Error)>>>,
+    walked: Arc<AtomicBool>,
+}
 
 impl Watch {
     pub(super) fn clear(&self) {
-        *self.0.lock() = None;
+        *self.first.lock() = None;
     }
 
     /// Whether redb refuses this backend until it is opened again.
     pub(super) fn has_failed(&self) -> bool {
-        self.0.lock().is_some()
+        self.first.lock().is_some()
     }
 
     /// The failure, as a fault of the file at `path`.
     pub(super) fn fault(&self, path: &Path) -> Option<Fault> {
-        self.0.lock().as_ref().map(|(action, error)| match error.kind() {
+        self.first.lock().as_ref().map(|(action, error)| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 let message = "the file is shorter than its content says; restore this group";
                 Fault::new(FaultKind::Corrupt, message).at(path)
@@ -118,9 +122,19 @@ impl Watch {
         })
     }
 
+    /// Notes that redb walks through the whole file as it opens it: never needed while every commit has quick repair.
+    pub(super) fn note_walk(&self) {
+        self.walked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether opening walked through the whole file.
+    pub(super) fn has_walked(&self) -> bool {
+        self.walked.load(Ordering::Relaxed)
+    }
+
     fn note<T>(&self, action: &'static str, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|error| {
-            let mut first = self.0.lock();
+            let mut first = self.first.lock();
             if first.is_none() {
                 let kept = error.raw_os_error().map_or_else(
                     || io::Error::new(error.kind(), error.to_string()),

@@ -40,7 +40,7 @@ pub use self::disk::{Disk, FileDisk};
 use self::disk::{Watch, Watched};
 use self::guard::{About, Trouble, guard};
 pub use self::record::State;
-use self::record::check_identity;
+use self::record::{Record, check_identity};
 use self::snapshot::Snapshot;
 pub use self::snapshot::{Resume, RowBuffer, ScanLimits};
 use crate::base::fault::{Fault, FaultKind};
@@ -103,7 +103,7 @@ pub struct Store {
 /// The writing side.
 #[derive(Default)]
 struct Writer {
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
     /// Why no more is written.
     frozen: Option<(FaultKind, String)>,
 }
@@ -114,6 +114,8 @@ enum View {
     Empty,
     /// The last commit.
     Open(Arc<Snapshot>),
+    /// A commit is under way: each read begins its own transaction. Only the writer and this hold the database.
+    Passing(Arc<Database>, Record),
     /// The file could not be opened again after a fault.
     Broken(FaultKind, String),
 }
@@ -149,7 +151,7 @@ impl Store {
         let exists = store.disk.exists().map_err(|error| Fault::io("looking for the file", path, &error))?;
         if exists {
             let (database, snapshot) = store.open_published()?;
-            store.writer.lock().database = Some(database);
+            store.writer.lock().database = Some(Arc::new(database));
             *store.view.write() = View::Open(Arc::new(snapshot));
         }
         Ok(store)
@@ -157,10 +159,7 @@ impl Store {
 
     /// How far the file is, as of the last commit.
     pub fn state(&self) -> State {
-        match &*self.view.read() {
-            View::Open(snapshot) => snapshot.record.state,
-            _ => State::default(),
-        }
+        self.record().state
     }
 
     /// Reads the item of `key`; `buffer` is reused from read to read.
@@ -220,10 +219,7 @@ impl Store {
     pub fn figures(&self) -> Result<Figures, Fault> {
         let path = self.disk.path();
         let space = self.disk.space().map_err(|error| Fault::io("asking for the space", path, &error))?;
-        let record = match &*self.view.read() {
-            View::Open(snapshot) => snapshot.record,
-            _ => record::Record::default(),
-        };
+        let record = self.record();
         Ok(Figures {
             file_bytes: space.0,
             allocated_bytes: space.1,
@@ -238,11 +234,21 @@ impl Store {
         self.writer.lock().frozen.clone()
     }
 
+    fn record(&self) -> Record {
+        match &*self.view.read() {
+            View::Open(snapshot) => snapshot.record,
+            View::Passing(_, record) => *record,
+            View::Empty | View::Broken(..) => Record::default(),
+        }
+    }
+
     /// What readers see now, `None` when nothing is stored.
     fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, Fault> {
         match &*self.view.read() {
             View::Empty => Ok(None),
             View::Open(snapshot) => Ok(Some(Arc::clone(snapshot))),
+            // Under the lock, so that no reader still holds the database when it is to be closed.
+            View::Passing(database, _) => self.snapshot_of(database).map(|snapshot| Some(Arc::new(snapshot))),
             View::Broken(kind, message) => Err(Fault::new(*kind, message.clone()).at(self.disk.path())),
         }
     }
@@ -266,13 +272,14 @@ impl Store {
         }
         if self.disk.exists().map_err(|error| Fault::io("looking for the file", path, &error))? {
             let (database, snapshot) = self.open_published()?;
-            writer.database = Some(database);
+            writer.database = Some(Arc::new(database));
             *self.view.write() = View::Open(Arc::new(snapshot));
             return Ok(false);
         }
         self.watch.clear();
         let inner = self.disk.create().map_err(|error| Fault::io("making the file", path, &error))?;
-        writer.database = Some(guard(path, &self.watch, About::Whole, || self.build(inner))?);
+        let database = guard(path, &self.watch, About::Whole, || self.build(inner))?;
+        writer.database = Some(Arc::new(database));
         Ok(true)
     }
 
@@ -290,29 +297,42 @@ impl Store {
             let transaction = database.begin_read()?;
             check_identity(&transaction.open_table(META)?, &self.identity)?;
             let snapshot = Snapshot::of(&transaction)?;
+            if self.watch.has_walked() {
+                log::warn!("{}: not closed cleanly; all of it was read to open it", path.display());
+            }
             Ok((database, snapshot))
         })
     }
 
     fn build(&self, inner: Box<dyn redb::StorageBackend>) -> Result<Database, Trouble> {
         let watched = Watched { inner, watch: self.watch.clone() };
-        Ok(Builder::new().set_cache_size(self.options.cache_bytes).create_with_backend(watched)?)
+        let watch = self.watch.clone();
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.options.cache_bytes).set_repair_callback(move |_| watch.note_walk());
+        Ok(builder.create_with_backend(watched)?)
     }
 
     /// Closes the database and opens it again: what redb wants after a failed call.
     fn reopen(&self, writer: &mut Writer) {
+        let mut view = self.view.write();
+        *view = View::Broken(FaultKind::Io, "the file is being opened again".to_owned());
         self.close(writer);
-        let view = match self.open_published() {
-            Ok((database, snapshot)) => {
-                writer.database = Some(database);
-                View::Open(Arc::new(snapshot))
-            }
-            Err(fault) => {
-                log::error!("this group cannot be read: {fault}");
-                View::Broken(fault.kind, fault.message)
-            }
-        };
-        *self.view.write() = view;
+        *view = View::from(self.open_published().map(|(database, snapshot)| {
+            writer.database = Some(Arc::new(database));
+            snapshot
+        }));
+    }
+
+    /// Takes a new snapshot after a transaction that came to nothing.
+    fn renew(&self, writer: &Writer) {
+        if let Some(database) = &writer.database {
+            let renewed = self.snapshot_of(database);
+            *self.view.write() = View::from(renewed);
+        }
+    }
+
+    fn snapshot_of(&self, database: &Database) -> Result<Snapshot, Fault> {
+        guard(self.disk.path(), &self.watch, About::Whole, || Snapshot::of(&database.begin_read()?))
     }
 
     fn close(&self, writer: &mut Writer) {
@@ -332,6 +352,18 @@ impl Drop for Store {
         *self.view.write() = View::Empty;
         let mut writer = std::mem::take(&mut *self.writer.lock());
         self.close(&mut writer);
+    }
+}
+
+impl From<Result<Snapshot, Fault>> for View {
+    fn from(opened: Result<Snapshot, Fault>) -> View {
+        match opened {
+            Ok(snapshot) => View::Open(Arc::new(snapshot)),
+            Err(fault) => {
+                log::error!("this group cannot be read: {fault}");
+                View::Broken(fault.kind, fault.message)
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ fn a_chunk_is_there_or_not_wherever_the_process_dies() {
             let survivor = disk.after_death((round > 0).then_some(&mut random));
             let store =
                 survivor.open_store().unwrap_or_else(|fault| panic!("call {at} round {round}: {fault}"));
+            assert!(!store.watch.has_walked(), "call {at}: opening walked through the whole file");
             let lsn = store.state().applied_lsn.0 as usize;
             assert!(lsn == acknowledged || lsn == acknowledged + 1, "call {at}: {lsn}, not {acknowledged}");
             assert_eq!(contents(&store), script.contents[lsn], "call {at} round {round}");

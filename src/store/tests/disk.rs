@@ -273,6 +273,53 @@ impl Script {
     }
 }
 
+/// Readers on other threads while chunks are committed: always one whole chunk or another, also across the moment when
+/// the kept snapshot is given up.
+#[test]
+fn readers_see_whole_chunks_while_others_are_committed() {
+    let disk = SimDisk::new(Plan::Work);
+    let store = disk.open_store().unwrap();
+    let keys: Vec<String> = (0..20).map(|n| format!("k{n:02}")).collect();
+    let commit = |version: u64| {
+        let kept = Kept::new(vec![version as u8; 3000], version);
+        let changes: Vec<RowChange<'_>> = keys.iter().map(|key| put(key, &kept)).collect();
+        store.commit(&changes, end(version)).unwrap();
+    };
+    commit(1);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = 0;
+                while !done.load(Ordering::SeqCst) {
+                    let versions: Vec<u64> = one_scan(&store);
+                    assert_eq!(versions, vec![versions[0]; 20], "half a chunk");
+                    assert!(versions[0] >= last, "back in time");
+                    last = versions[0];
+                    // The state is renewed when the commit returns, at most one behind.
+                    assert!(store.state().applied_lsn.0 + 1 >= last);
+                    let mut buffer = RowBuffer::default();
+                    assert!(store.read(b"k07", &mut buffer).unwrap().unwrap().version.0 >= last);
+                }
+            });
+        }
+        (2..200).for_each(commit);
+        done.store(true, Ordering::SeqCst);
+    });
+}
+
+fn one_scan(store: &Store) -> Vec<u64> {
+    let mut versions = Vec::new();
+    let limits = ScanLimits { items: 1000, bytes: usize::MAX };
+    let mut buffer = RowBuffer::default();
+    let scanned = store.scan(Bound::Unbounded, limits, &mut buffer, |_, item| {
+        versions.extend(item.map(|item| item.version.0));
+        true
+    });
+    scanned.unwrap();
+    versions
+}
+
 /// A failed call stops writes with its fault; what was committed is read on, and is there after a restart.
 #[test]
 fn a_failed_call_freezes_writes_and_reads_go_on() {

@@ -124,11 +124,12 @@ fn opening_after_a_kill() {
     let path = directory.path().join("00003.redb");
     let store = Store::open(&path, IDENTITY, options(8 << 20)).unwrap();
     for round in 0..5 {
-        load(&store, &mut (0..5_000_000 / 5).map(|n| n * 5 + round).collect(), 100, 20_000, 1);
+        load(&store, &mut (0..3_000_000 / 5).map(|n| n * 5 + round).collect(), 100, 20_000, 1);
     }
     // What a killed process leaves: the file as it is, never closed.
     let killed = directory.path().join("killed.redb");
     std::fs::copy(&path, &killed).unwrap();
+    std::fs::File::open(&killed).unwrap().sync_all().unwrap();
     println!("{} MB", std::fs::metadata(&killed).unwrap().len() >> 20);
     for attempt in 0..3 {
         let start = Instant::now();
@@ -141,6 +142,7 @@ fn opening_after_a_kill() {
         // Leave it unclosed for the next attempt: the lock goes with the copy.
         let copy = directory.path().join(format!("killed-{attempt}.redb"));
         std::fs::copy(&killed, &copy).unwrap();
+        std::fs::File::open(&copy).unwrap().sync_all().unwrap();
         drop(opened);
         std::fs::rename(copy, &killed).unwrap();
     }
