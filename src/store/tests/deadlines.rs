@@ -85,6 +85,18 @@ fn set_again_between_settling_and_checkpoint_is_still_swept() {
     }
 }
 
+/// A row that a clock running ahead put off for a day comes up in time when it is set again.
+#[test]
+fn set_again_after_a_clock_ran_ahead_is_swept_in_time() {
+    let store = store();
+    store.commit(&[put("key", &Kept::new("old", 1).until(1000))], None).unwrap();
+    let due = store.due(1030, 10).unwrap();
+    store.settle(due, 1030 + 86_400).unwrap();
+    store.commit(&[put("key", &Kept::new("new", 2).until(2000))], None).unwrap();
+    assert!(store.due(2000, 10).unwrap().is_empty());
+    assert_eq!(store.due(2016, 10).unwrap().keys().collect::<Vec<_>>(), [b"key"]);
+}
+
 /// The removal was judged and settled, but lost with the tail of the log: the row comes up again.
 #[test]
 fn a_lost_removal_comes_up_again() {
