@@ -1,0 +1,339 @@
+//! The data directory: whose it is, what was decided when it was made, and that one process at a time uses it.
+//!
+//! `larder.id` holds the identity, `larder.lock` is locked while a process lives, `binlog/` and `groups/` hold the data.
+//! FORMAT.md draws the identity.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::disk::sync_directory_of;
+use super::row::Rest;
+use crate::base::fault::{Fault, FaultKind};
+use crate::base::limits::{GROUPS_DEFAULT, GROUPS_MAX};
+use crate::base::lsn::GroupId;
+
+const IDENTITY_FILE: &str = "larder.id";
+const IDENTITY_UNPUBLISHED: &str = "larder.id.new";
+const LOCK_FILE: &str = "larder.lock";
+/// What may lie in a directory that is to become ours: what a first start leaves that was cut short, and what the file
+/// system puts there itself.
+const HARMLESS: [&str; 3] = [IDENTITY_UNPUBLISHED, LOCK_FILE, "lost+found"];
+
+/// What leads the identity file.
+const MAGIC: [u8; 8] = *b"larderid";
+/// The format of the data directory that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+/// The length of the identity file, bytes.
+const IDENTITY_BYTES: usize = 32;
+
+/// How a key becomes a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HashName {
+    /// XXH3-64.
+    #[default]
+    Larder = 1,
+    /// FastDHT's arithmetic.
+    Fastdht = 2,
+}
+
+impl HashName {
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            HashName::Larder => "larder",
+            HashName::Fastdht => "fastdht",
+        }
+    }
+}
+
+/// Which part of a key is hashed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HashTag {
+    /// The text between the first braces, if there is one.
+    #[default]
+    Braces = 1,
+    /// All of it.
+    None = 2,
+}
+
+impl HashTag {
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            HashTag::Braces => "braces",
+            HashTag::None => "none",
+        }
+    }
+}
+
+/// What the command line asks for: what is given has to agree with what the directory has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// `--groups`, 1 to [`GROUPS_MAX`].
+    pub group_count: Option<u16>,
+    /// `--hash`.
+    pub hash: Option<HashName>,
+    /// `--hash-tag`.
+    pub hash_tag: Option<HashTag>,
+    /// The server's number in versions, 10 bits.
+    pub server: Option<u16>,
+}
+
+/// What was decided when the directory was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Random; every group's file names it.
+    pub directory_id: u64,
+    /// Logical groups.
+    pub group_count: u16,
+    /// How a key becomes a group.
+    pub hash: HashName,
+    /// Which part of a key is hashed.
+    pub hash_tag: HashTag,
+    /// The server's number in versions.
+    pub server: u16,
+}
+
+/// A data directory, locked by this process until this is dropped.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Opens the data directory at `path` for this process alone; makes it when it is absent or empty.
+    ///
+    /// # Errors
+    /// `Locked` when another process has it; `Unusable` when it is no directory, not ours or not writable; `Mismatch`
+    /// when it was made with other settings or by a newer version; `Corrupt` when its identity is damaged. Nothing is
+    /// overwritten then.
+    pub fn open(path: &Path, wanted: Wanted) -> Result<(Directory, Identity), Fault> {
+        let path =
+            &std::path::absolute(path).map_err(|error| Fault::io("resolving the path", path, &error))?;
+        check_wanted(wanted)?;
+        make(path)?;
+        refuse_strangers(path)?;
+        let lock = lock(path)?;
+        let identity = match read_identity(path)? {
+            Some(identity) => identity,
+            None => write_identity(path, fresh(wanted))?,
+        };
+        check(path, wanted, identity)?;
+        let directory = Directory { path: path.clone(), _lock: lock };
+        make(&directory.binlog())?;
+        make(&directory.path.join("groups"))?;
+        sync_directory_of(&directory.binlog())
+            .map_err(|error| Fault::io("syncing the directory", path, &error))?;
+        Ok((directory, identity))
+    }
+
+    /// Its absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory of the binlog's segments.
+    pub fn binlog(&self) -> PathBuf {
+        self.path.join("binlog")
+    }
+
+    /// The file of one group.
+    pub fn group(&self, group: GroupId) -> PathBuf {
+        self.path.join("groups").join(format!("{:05}.redb", group.0))
+    }
+}
+
+fn check_wanted(wanted: Wanted) -> Result<(), Fault> {
+    match wanted.group_count {
+        Some(count) if count == 0 || count > GROUPS_MAX => {
+            Err(Fault::new(FaultKind::Unusable, format!("--groups {count}: 1 to {GROUPS_MAX} are possible")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a directory for its owner alone, unless it is there.
+fn make(path: &Path) -> Result<(), Fault> {
+    match fs::metadata(path) {
+        Ok(facts) if facts.is_dir() => Ok(()),
+        Ok(_) => {
+            Err(Fault::new(FaultKind::Unusable, "not a directory; name another with --data-dir").at(path))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| unusable("making the directory", path, &error)),
+        Err(error) => Err(unusable("looking at the directory", path, &error)),
+    }
+}
+
+/// Refuses a directory that has something in it but no identity.
+fn refuse_strangers(path: &Path) -> Result<(), Fault> {
+    let entries = fs::read_dir(path).map_err(|error| unusable("listing the directory", path, &error))?;
+    let mut stranger = None;
+    for entry in entries {
+        let name = entry.map_err(|error| unusable("listing the directory", path, &error))?.file_name();
+        if name == IDENTITY_FILE {
+            return Ok(());
+        }
+        if !HARMLESS.iter().any(|harmless| name == *harmless) {
+            stranger = Some(name);
+        }
+    }
+    stranger.map_or(Ok(()), |name| {
+        let name = name.to_string_lossy();
+        let message = format!(
+            "not a data directory: it holds {name:?} but no {IDENTITY_FILE}; name an empty one with --data-dir"
+        );
+        Err(Fault::new(FaultKind::Unusable, message).at(path))
+    })
+}
+
+fn lock(path: &Path) -> Result<File, Fault> {
+    let file = private().create(true).truncate(false).write(true).open(path.join(LOCK_FILE));
+    let file = file.map_err(|error| unusable("opening the lock file", path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let message =
+                "another process uses this data directory; stop it, or name another with --data-dir";
+            Err(Fault::new(FaultKind::Locked, message).at(path))
+        }
+        Err(TryLockError::Error(error)) => Err(unusable("locking", path, &error)),
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// A failure that has to do with the place, except a full disk.
+fn unusable(action: &str, path: &Path, error: &io::Error) -> Fault {
+    let mut fault = Fault::io(action, path, error);
+    let refused =
+        [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::NotFound];
+    if refused.contains(&error.kind()) {
+        fault.kind = FaultKind::Unusable;
+        fault.message = format!("{action}: {error}; larder has to be able to write there");
+    }
+    fault
+}
+
+/// A new identity as wished. The random number is the seed of a hasher: the standard library's own randomness.
+fn fresh(wanted: Wanted) -> Identity {
+    Identity {
+        directory_id: RandomState::new().build_hasher().finish(),
+        group_count: wanted.group_count.unwrap_or(GROUPS_DEFAULT),
+        hash: wanted.hash.unwrap_or_default(),
+        hash_tag: wanted.hash_tag.unwrap_or_default(),
+        server: wanted.server.unwrap_or_default(),
+    }
+}
+
+/// Publishes an identity: complete under another name first, so that half of one is never seen.
+fn write_identity(path: &Path, identity: Identity) -> Result<Identity, Fault> {
+    let [unpublished, published] = [IDENTITY_UNPUBLISHED, IDENTITY_FILE].map(|name| path.join(name));
+    let write = || -> io::Result<()> {
+        let mut file = private().create(true).truncate(true).write(true).open(&unpublished)?;
+        file.write_all(&encode(&identity))?;
+        file.sync_all()?;
+        fs::rename(&unpublished, &published)?;
+        sync_directory_of(&published)?;
+        sync_directory_of(path)
+    };
+    write().map_err(|error| unusable("writing the identity", path, &error))?;
+    Ok(identity)
+}
+
+fn read_identity(path: &Path) -> Result<Option<Identity>, Fault> {
+    let file = path.join(IDENTITY_FILE);
+    let bytes = match fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable("reading the identity", path, &error)),
+    };
+    let damaged = || {
+        let message = "the identity of this data directory is damaged; restore this file from a backup";
+        Fault::new(FaultKind::Corrupt, message).at(&file)
+    };
+    let mut rest = Rest(&bytes);
+    let (magic, crc) = (rest.take::<8>(), rest.take().map(u32::from_le_bytes));
+    if magic != Some(MAGIC) || crc != Some(crc32c::crc32c(rest.0)) {
+        return Err(damaged());
+    }
+    let format = rest.take().map(u32::from_le_bytes).ok_or_else(damaged)?;
+    if format > FORMAT {
+        let message = format!(
+            "this data directory has format {format}, this version reads up to {FORMAT}: start the newer larder that wrote it"
+        );
+        return Err(Fault::new(FaultKind::Mismatch, message).at(path));
+    }
+    decode(rest).map(Some).ok_or_else(damaged)
+}
+
+fn encode(identity: &Identity) -> Vec<u8> {
+    let mut body = Vec::with_capacity(IDENTITY_BYTES);
+    body.extend_from_slice(&FORMAT.to_le_bytes());
+    body.extend_from_slice(&identity.directory_id.to_le_bytes());
+    body.extend_from_slice(&identity.group_count.to_le_bytes());
+    body.extend_from_slice(&[identity.hash as u8, identity.hash_tag as u8]);
+    body.extend_from_slice(&identity.server.to_le_bytes());
+    body.extend_from_slice(&[0, 0]);
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// What stands behind the format.
+fn decode(mut rest: Rest<'_>) -> Option<Identity> {
+    let directory_id = u64::from_le_bytes(rest.take()?);
+    let group_count = u16::from_le_bytes(rest.take()?);
+    let [hash, hash_tag] = rest.take()?;
+    let server = u16::from_le_bytes(rest.take()?);
+    let hash = [HashName::Larder, HashName::Fastdht].into_iter().find(|name| *name as u8 == hash)?;
+    let hash_tag = [HashTag::Braces, HashTag::None].into_iter().find(|tag| *tag as u8 == hash_tag)?;
+    (1..=GROUPS_MAX).contains(&group_count).then_some(Identity {
+        directory_id,
+        group_count,
+        hash,
+        hash_tag,
+        server,
+    })
+}
+
+/// Refuses what was asked for and is not so.
+fn check(path: &Path, wanted: Wanted, has: Identity) -> Result<(), Fault> {
+    let differences = [
+        differs("--groups", wanted.group_count.map(|n| n.to_string()), has.group_count.to_string()),
+        differs("--hash", wanted.hash.map(|hash| hash.word().to_owned()), has.hash.word().to_owned()),
+        differs(
+            "--hash-tag",
+            wanted.hash_tag.map(|tag| tag.word().to_owned()),
+            has.hash_tag.word().to_owned(),
+        ),
+        differs("--server-id", wanted.server.map(|n| n.to_string()), has.server.to_string()),
+    ];
+    match differences.into_iter().flatten().next() {
+        Some(message) => Err(Fault::new(FaultKind::Mismatch, message).at(path)),
+        None => Ok(()),
+    }
+}
+
+fn differs(option: &str, wanted: Option<String>, has: String) -> Option<String> {
+    wanted.filter(|wanted| *wanted != has).map(|wanted| {
+        format!(
+            "this data directory was made with {option} {has}, not {wanted}: start with {option} {has}, or without it; \
+             or restore a backup of it into a new directory made with {option} {wanted}"
+        )
+    })
+}
