@@ -1,5 +1,4 @@
-//! What is counted. Each group counts under its own lock and each worker for itself, so that counting shares nothing;
-//! `stats` adds them up.
+//! What is counted. Each group counts under its own lock, so that counting shares nothing; `stats` adds them up.
 
 /// Makes a struct of counters that can be added up.
 macro_rules! counters {
@@ -25,20 +24,10 @@ counters! {
         delete_hits, delete_misses, incr_hits, incr_misses, decr_hits, decr_misses,
         cas_hits, cas_misses, cas_badval, touch_hits, touch_misses,
         store_too_large, store_no_memory,
-        total_items, evictions, evicted_unfetched, evicted_active, expired_unfetched, reclaimed,
+        total_items,
         /// Items read back from the store.
         cold_reads,
-        /// Items dropped from memory that the store still has.
-        cooled,
         /// Commands put off because too much was dirty.
         parked,
-    }
-}
-
-counters! {
-    /// What one worker has done.
-    #[allow(missing_docs)]
-    WorkerCounters {
-        bytes_read, bytes_written, connections_total, conn_yields, cmd_flush, auth_cmds, auth_errors,
     }
 }

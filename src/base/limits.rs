@@ -44,7 +44,7 @@ pub const SHARED_BYTES_MIN: usize = 4 * 1024;
 /// A connection's own buffers above this size are given back when they are empty, bytes.
 pub const KEPT_BUFFER_BYTES: usize = 512;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
-pub const TURN_REQUESTS_DEFAULT: usize = 512;
+pub const TURN_REQUESTS_DEFAULT: usize = 20;
 /// Connections (`-c`): default and bound.
 pub const CONNECTIONS_DEFAULT: usize = 1024;
 /// See [`CONNECTIONS_DEFAULT`].

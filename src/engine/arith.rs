@@ -43,7 +43,7 @@ fn count<'i, 'c>(arith: &Arith, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 
     counted(call, put, value, item.deadline).noted(access)
 }
 
-/// The item that counting starts from when there is none.
+/// The item that counting starts from when there is none. Before this request its deadline was none.
 fn vivify<'i, 'c>(arith: &Arith, number: u64, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c> {
     let created = call.deadline(exptime);
     let put = Put {
@@ -56,7 +56,7 @@ fn vivify<'i, 'c>(arith: &Arith, number: u64, exptime: Exptime, call: Call<'_>) 
         base: Version::ZERO,
         delta: 0,
     };
-    counted(call, put, number, created)
+    counted(call, put, number, Deadline::NEVER)
 }
 
 fn touched(arith: &Arith, call: Call<'_>, before: Deadline) -> Deadline {

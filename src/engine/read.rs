@@ -41,7 +41,8 @@ fn is_nearly_due(recache_below_s: Option<i32>, call: Call<'_>, deadline: Deadlin
     !threshold.is_never() && !deadline.is_never() && deadline < threshold
 }
 
-/// An empty item for the caller to fill. The reply shows it as it was created, before its own touch.
+/// An empty item for the caller to fill. Its deadline counts as changed by this request: what stands before `N` and `T`
+/// sees none.
 fn vivify<'i, 'c>(get: &Get, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c> {
     let created = call.deadline(exptime);
     let deadline = get.touch.map_or(created, |exptime| call.deadline(exptime));
@@ -49,7 +50,7 @@ fn vivify<'i, 'c>(get: &Get, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c
     let item = Item {
         value: Value::Plain(&[]),
         client_flags: 0,
-        deadline: created,
+        deadline: Deadline::NEVER,
         version: call.stamp.version,
         cas,
         meta_version: call.stamp.version,

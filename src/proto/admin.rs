@@ -86,7 +86,7 @@ fn verbosity<'a>(args: &[u8]) -> Result<Command<'a>, Answer> {
 }
 
 fn cache_memlimit<'a>(args: &[u8]) -> Result<Command<'a>, Answer> {
-    let megabytes = Words(args).next().and_then(number_u32).map(u64::from).ok_or(texts::ERROR)?;
+    let megabytes = Words(args).next().and_then(number_u64).ok_or(texts::ERROR)?;
     match megabytes {
         ..MEMLIMIT_MB_MIN => Err(texts::MEMLIMIT_SMALL),
         MEMLIMIT_MB_MIN..=MEMLIMIT_MB_MAX => Ok(Command::CacheMemlimit(megabytes)),

@@ -213,6 +213,5 @@ fn unknown<'a>(line: &Line<'a>) -> Step<'a> {
     if words.by_ref().last().is_some_and(|word| word.starts_with(b"HTTP/")) {
         return Step::Close;
     }
-    let form = ClassicForm { noreply: line::ends_with_noreply(line.text), with_cas: false };
-    line.reject(form.unless_quiet(texts::ERROR))
+    line.reject(texts::ERROR)
 }
