@@ -1,1 +1,89 @@
-//! The conn room.
+//! One connection without a socket: bytes in, requests out to a [`Backend`], replies back in order.
+//!
+//! Owns: the inbox (bytes that do not make a whole request yet), the ordered [`outbox`], what a connection remembers
+//! between requests, and the [`registry`] of open connections that `stats conns` shows.
+//!
+//! May import: base, proto.
+//!
+//! Invariants: replies leave in request order; a reply may have to wait for its LSN, and those behind it wait with it;
+//! both sides are bounded: a full outbox stops reading. No socket, no store, no clock. Any split of the input gives the
+//! same replies.
+//!
+//! Start reading at [`Connection::turn`].
+
+pub mod connection;
+pub mod outbox;
+pub mod registry;
+
+use crate::base::lsn::Lsn;
+use crate::base::time::UnixMs;
+use crate::proto::Request;
+
+pub use connection::{Connection, Progress};
+pub use outbox::Outbox;
+
+/// Who gives requests their meaning. The server implements it over the groups; tests may implement it over a map.
+pub trait Backend: Send + Sync {
+    /// What the codec must know.
+    fn limits(&self) -> &crate::proto::Limits;
+
+    /// Executes one request and writes its reply to `out`, sealing each part with the LSN that it observed. `resume`
+    /// is 0, or what the last [`Verdict`] of this same request said.
+    fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict;
+
+    /// Asks for this worker to be woken when [`Backend::safe_lsn`] rises or the log fails. Read it again afterwards: it
+    /// may have risen just before.
+    fn want_wake(&self, worker: usize);
+
+    /// Ends a worker's turn: what it appended to the log is written now, if nobody else is writing.
+    fn end_turn(&self);
+
+    /// Up to here the log is as safe as the durability level promises: replies that observed no more may leave.
+    fn safe_lsn(&self) -> Lsn;
+
+    /// Whether the log has failed: nothing above [`Backend::safe_lsn`] will ever be safe.
+    fn is_stopped(&self) -> bool;
+
+    /// Whether a client must authenticate before anything else (`-Y`).
+    fn wants_authentication(&self) -> bool;
+}
+
+/// The circumstances of one request.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// The moment.
+    pub now: UnixMs,
+    /// Where in a long request to go on.
+    pub resume: usize,
+    /// What the connection remembers.
+    pub session: &'a mut Session,
+}
+
+/// What a connection remembers between requests.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Whether it may ask for anything.
+    pub authenticated: bool,
+    /// Its number in the registry.
+    pub id: u64,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its reply is in the outbox, whole.
+    Done,
+    /// Too much is dirty, or the log has no room just now: the same request is to be tried again from `resume`, and
+    /// this connection is not read further until then.
+    Parked {
+        /// Where to go on.
+        resume: usize,
+    },
+    /// The outbox is full in the middle of a long reply: go on from `resume` when it has drained.
+    Paused {
+        /// Where to go on.
+        resume: usize,
+    },
+    /// Close after what is in the outbox.
+    Close,
+}

@@ -1,0 +1,181 @@
+//! The course of one connection: bytes, requests, replies.
+
+use crate::base::limits::{KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX};
+use crate::base::lsn::Lsn;
+use crate::base::reply::Sink;
+use crate::base::time::UnixMs;
+use crate::proto::{self, Step};
+
+use super::{Ask, Backend, Outbox, Session, Verdict};
+
+/// One connection. It never blocks and never fails: what cannot go on says so in its [`Progress`].
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// Bytes received that no request has consumed.
+    inbox: Vec<u8>,
+    /// With fewer bytes than this in the inbox there is no use in decoding again.
+    need_bytes: usize,
+    /// How much of the inbox was searched in vain for the end of a line.
+    searched_bytes: usize,
+    /// Bytes still to come that nobody wants: the rest of a refused value.
+    swallow_bytes: u64,
+    /// Where in a long request to go on.
+    resume: usize,
+    /// Whether nothing is read any more.
+    closing: bool,
+    /// Replies.
+    pub outbox: Outbox,
+    /// What requests leave for later ones.
+    pub session: Session,
+}
+
+/// How a turn of a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All that was received is dealt with, or waits for more bytes.
+    Idle,
+    /// Its share of this turn is used up; there is more in the inbox.
+    Again,
+    /// The outbox is full: go on when it has drained.
+    Blocked,
+    /// The server cannot take this request just now: try again soon, read nothing until then.
+    Parked,
+    /// Nothing more is read; close when the outbox is empty.
+    Closing,
+}
+
+impl Connection {
+    /// Takes what was received and answers it, at most `requests_max` requests.
+    pub fn turn(
+        &mut self,
+        received: &[u8],
+        requests_max: usize,
+        now: UnixMs,
+        backend: &impl Backend,
+    ) -> Progress {
+        if self.closing {
+            return Progress::Closing;
+        }
+        if self.inbox.is_empty() {
+            let (taken, progress) = self.serve(received, requests_max, now, backend);
+            self.inbox.extend_from_slice(received.get(taken..).unwrap_or_default());
+            return progress;
+        }
+        self.inbox.extend_from_slice(received);
+        if self.inbox.len() < self.need_bytes {
+            return Progress::Idle;
+        }
+        let inbox = std::mem::take(&mut self.inbox);
+        let (taken, progress) = self.serve(&inbox, requests_max, now, backend);
+        self.keep_rest(inbox, taken);
+        progress
+    }
+
+    /// Answers the requests in `bytes`; how many bytes were taken, and why it ended.
+    fn serve(
+        &mut self,
+        bytes: &[u8],
+        requests_max: usize,
+        now: UnixMs,
+        backend: &impl Backend,
+    ) -> (usize, Progress) {
+        let mut taken = 0;
+        self.need_bytes = 0;
+        let mut searched = std::mem::take(&mut self.searched_bytes);
+        for _ in 0..requests_max {
+            taken += self.swallow(bytes.len() - taken);
+            let rest = bytes.get(taken..).unwrap_or_default();
+            if rest.is_empty() {
+                return (taken, Progress::Idle);
+            }
+            if self.outbox.unsent_bytes() >= OUTBOX_BYTES_MAX {
+                return (taken, Progress::Blocked);
+            }
+            let step = self.decode(rest, std::mem::take(&mut searched), backend);
+            match step {
+                Step::NeedMore { total, searched } => {
+                    self.need_bytes = total;
+                    self.searched_bytes = searched;
+                    return (taken, Progress::Idle);
+                }
+                Step::Request { request, length, swallow } => {
+                    let mut ask = Ask { now, resume: self.resume, session: &mut self.session };
+                    let verdict = backend.execute(&request, &mut ask, &mut self.outbox);
+                    if let Some(stop) = self.stop_at(verdict) {
+                        return (taken, stop);
+                    }
+                    taken += length;
+                    self.swallow_bytes = swallow;
+                }
+                Step::Reject { reply, length, swallow } => {
+                    self.outbox.put(reply);
+                    self.outbox.seal(Lsn::ZERO);
+                    taken += length;
+                    self.swallow_bytes = swallow;
+                }
+                Step::Close => {
+                    self.closing = true;
+                    return (bytes.len(), Progress::Closing);
+                }
+            }
+        }
+        (taken, if taken < bytes.len() { Progress::Again } else { Progress::Idle })
+    }
+
+    fn decode<'b>(&self, bytes: &'b [u8], searched: usize, backend: &impl Backend) -> Step<'b> {
+        if backend.wants_authentication() && !self.session.authenticated {
+            return proto::decode_unauthenticated(bytes, searched);
+        }
+        proto::decode(bytes, searched, backend.limits())
+    }
+
+    /// Whether this verdict ends the turn before the request is consumed.
+    fn stop_at(&mut self, verdict: Verdict) -> Option<Progress> {
+        let (resume, stop) = match verdict {
+            Verdict::Done => (0, None),
+            Verdict::Parked { resume } => (resume, Some(Progress::Parked)),
+            Verdict::Paused { resume } => (resume, Some(Progress::Blocked)),
+            Verdict::Close => {
+                self.closing = true;
+                (0, Some(Progress::Closing))
+            }
+        };
+        self.resume = resume;
+        stop
+    }
+
+    /// Throws away what nobody wants of the next `available` bytes; how many.
+    fn swallow(&mut self, available: usize) -> usize {
+        let step = self.swallow_bytes.min(available as u64);
+        self.swallow_bytes -= step;
+        step as usize
+    }
+
+    /// Keeps what was not taken of the inbox, and its memory only when that is small or needed.
+    fn keep_rest(&mut self, mut inbox: Vec<u8>, taken: usize) {
+        if taken >= inbox.len() {
+            inbox.clear();
+            if inbox.capacity() > KEPT_BUFFER_BYTES {
+                return;
+            }
+        } else if taken > 0 {
+            inbox.drain(..taken);
+        }
+        self.inbox = inbox;
+    }
+
+    /// How many more bytes the request at hand needs, 0 when that is not known: a hint for how much to read.
+    pub fn missing_bytes(&self) -> usize {
+        self.need_bytes.saturating_sub(self.inbox.len())
+    }
+
+    /// Whether bytes wait that a turn without new ones could deal with.
+    pub fn has_backlog(&self) -> bool {
+        !self.inbox.is_empty() && self.inbox.len() >= self.need_bytes && !self.closing
+    }
+
+    /// Whether nothing is read any more.
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+}
