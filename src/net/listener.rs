@@ -1,0 +1,226 @@
+//! Accepts connections and hands them round robin to the workers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::stream::{Accepted, Stream};
+use crate::base::fault::{Fault, FaultKind};
+use crate::conn::registry::Registry;
+
+/// How long accepting rests when the process has no file descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// The token of the waker; listeners have their index.
+const WAKE: Token = Token(usize::MAX);
+
+/// A bound socket that nobody accepts from yet.
+#[derive(Debug)]
+pub enum Bound {
+    /// TCP and its real address.
+    Tcp(std::net::TcpListener, SocketAddr),
+    /// A unix socket and its path, removed when the listener goes.
+    Unix(std::os::unix::net::UnixListener, PathBuf),
+}
+
+impl Bound {
+    /// Binds a TCP address; port 0 takes a free one.
+    pub fn tcp(address: SocketAddr, backlog: i32) -> Result<Bound, Fault> {
+        let bind = || -> io::Result<(std::net::TcpListener, SocketAddr)> {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            if address.is_ipv6() {
+                socket.set_only_v6(true)?;
+            }
+            socket.bind(&address.into())?;
+            socket.listen(backlog)?;
+            socket.set_nonblocking(true)?;
+            let listener: std::net::TcpListener = socket.into();
+            let real = listener.local_addr()?;
+            Ok((listener, real))
+        };
+        let (listener, real) = bind().map_err(|error| {
+            Fault::new(
+                FaultKind::Unusable,
+                format!("cannot listen on {address}: {error}; choose another -l or -p"),
+            )
+        })?;
+        Ok(Bound::Tcp(listener, real))
+    }
+
+    /// Binds a unix socket, replacing a stale one that nobody listens on. `mode` is the access mask (`-a`).
+    pub fn unix(path: &Path, mode: u32, backlog: i32) -> Result<Bound, Fault> {
+        let bind = || -> io::Result<std::os::unix::net::UnixListener> {
+            let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+                std::fs::remove_file(path)?;
+            }
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            socket.bind(&socket2::SockAddr::unix(path)?)?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+            socket.listen(backlog)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        };
+        let listener = bind().map_err(|error| {
+            Fault::new(
+                FaultKind::Unusable,
+                format!("cannot listen on this unix socket: {error}; choose another -s"),
+            )
+            .at(path)
+        })?;
+        Ok(Bound::Unix(listener, path.to_path_buf()))
+    }
+
+    /// The address as `stats conns` writes it.
+    pub fn address(&self) -> String {
+        match self {
+            Bound::Tcp(_, address) => format!("tcp:{address}"),
+            Bound::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+enum Socketed {
+    Tcp(TcpListener, Arc<str>),
+    Unix(UnixListener, Arc<str>, PathBuf),
+}
+
+/// Where the listener hands a connection: a worker's channel and what wakes it.
+pub type Inlet = (Sender<Accepted>, Arc<Waker>);
+
+/// The accepting thread.
+pub struct Listener {
+    poll: Poll,
+    sockets: Vec<Socketed>,
+    inlets: Vec<Inlet>,
+    next_inlet: usize,
+    registry: Arc<Registry>,
+    open: Arc<AtomicUsize>,
+    open_max: usize,
+    stop: Arc<AtomicBool>,
+}
+
+impl Listener {
+    /// Makes the accepting thread's state; `open` counts the connections of all workers, at most `open_max`.
+    pub fn new(
+        bound: Vec<Bound>,
+        inlets: Vec<Inlet>,
+        registry: Arc<Registry>,
+        open: Arc<AtomicUsize>,
+        open_max: usize,
+        stop: Arc<AtomicBool>,
+    ) -> io::Result<(Listener, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let mut sockets = Vec::with_capacity(bound.len());
+        for (index, one) in bound.into_iter().enumerate() {
+            let address: Arc<str> = one.address().into();
+            registry.enter(address.to_string(), None, 0);
+            let mut socket = match one {
+                Bound::Tcp(socket, _) => Socketed::Tcp(TcpListener::from_std(socket), address),
+                Bound::Unix(socket, path) => Socketed::Unix(UnixListener::from_std(socket), address, path),
+            };
+            match &mut socket {
+                Socketed::Tcp(socket, _) => {
+                    poll.registry().register(socket, Token(index), Interest::READABLE)?
+                }
+                Socketed::Unix(socket, ..) => {
+                    poll.registry().register(socket, Token(index), Interest::READABLE)?
+                }
+            }
+            sockets.push(socket);
+        }
+        Ok((Listener { poll, sockets, inlets, next_inlet: 0, registry, open, open_max, stop }, waker))
+    }
+
+    /// Accepts until it is stopped; unix sockets are removed at the end.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(64);
+        let mut pause = None;
+        while !self.stop.load(Ordering::Acquire) {
+            if let Err(error) = self.poll.poll(&mut events, pause)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return Err(error);
+            }
+            let exhausted = (0..self.sockets.len()).any(|index| !self.accept_all(index));
+            pause = exhausted.then_some(EXHAUSTED_PAUSE);
+        }
+        for socket in &self.sockets {
+            if let Socketed::Unix(_, _, path) = socket {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Accepts whatever waits at one socket; false when the process has no file descriptor for it.
+    fn accept_all(&mut self, index: usize) -> bool {
+        loop {
+            match self.accept(index) {
+                Ok(Some(accepted)) => self.hand_over(accepted),
+                Ok(None) => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    log::warn!("cannot accept a connection: {error}; trying again");
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, index: usize) -> io::Result<Option<Accepted>> {
+        Ok(match self.sockets.get_mut(index) {
+            Some(Socketed::Tcp(socket, listen_address)) => {
+                let (stream, peer) = socket.accept()?;
+                stream.set_nodelay(true).unwrap_or_default();
+                let listen_address = Arc::clone(listen_address);
+                Some(Accepted { stream: Stream::Tcp(stream), address: format!("tcp:{peer}"), listen_address })
+            }
+            Some(Socketed::Unix(socket, listen_address, _)) => {
+                let (stream, _) = socket.accept()?;
+                let listen_address = Arc::clone(listen_address);
+                Some(Accepted {
+                    stream: Stream::Unix(stream),
+                    address: listen_address.to_string(),
+                    listen_address,
+                })
+            }
+            None => None,
+        })
+    }
+
+    fn hand_over(&mut self, mut accepted: Accepted) {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.open_max {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.registry.rejected.fetch_add(1, Ordering::Relaxed);
+            let _ = accepted.stream.write(crate::proto::texts::TOO_MANY_CONNECTIONS);
+            return;
+        }
+        self.registry.accepted.fetch_add(1, Ordering::Relaxed);
+        self.next_inlet = (self.next_inlet + 1) % self.inlets.len().max(1);
+        if let Some((sender, waker)) = self.inlets.get(self.next_inlet)
+            && sender.send(accepted).is_ok()
+        {
+            let _ = waker.wake();
+        }
+    }
+}
+
+/// Whether this failure concerns one connection only, which is gone already.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

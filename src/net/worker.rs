@@ -1,0 +1,399 @@
+//! One event loop: sockets in, sockets out.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+
+use super::stream::{Accepted, Stream};
+use crate::base::limits::READ_BYTES;
+use crate::base::lsn::Lsn;
+use crate::base::time::{Clock, UnixMs};
+use crate::conn::outbox::SLICES_MAX;
+use crate::conn::registry::{Entry, Registry, Traffic};
+use crate::conn::{Backend, Connection, Progress};
+
+/// The token of the waker; connections have their slab key.
+const WAKE: Token = Token(usize::MAX);
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+/// How soon a parked request is tried again when nothing else wakes the loop.
+const PARKED_PAUSE: Duration = Duration::from_millis(5);
+/// How often an otherwise idle loop looks for connections that have idled too long.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
+/// What replies become whose change the log can no longer promise.
+const LOST_REPLY: &[u8] = b"SERVER_ERROR writes stopped: this change may be lost, see the log\r\n";
+
+/// What all workers are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Requests that one connection may make in a turn.
+    pub turn_requests: usize,
+    /// Seconds after which a silent connection is closed, 0 for never.
+    pub idle_timeout_s: u32,
+}
+
+/// One client.
+struct Peer {
+    stream: Stream,
+    connection: Connection,
+    entry: Arc<Entry>,
+    /// The socket may have more to read.
+    readable: bool,
+    /// The peer has sent all it will.
+    read_closed: bool,
+    /// The socket took less than was offered: its writable event is awaited.
+    stuck: bool,
+    progress: Progress,
+    /// It stands in `again` or `parked` already.
+    queued: bool,
+    /// It stands in `waiting` already.
+    waits: bool,
+    pinned_bytes: usize,
+}
+
+/// One event loop and its connections.
+pub struct Worker<B> {
+    index: usize,
+    poll: Poll,
+    waker: Arc<Waker>,
+    inlet: Receiver<Accepted>,
+    outlet: Sender<Accepted>,
+    peers: Slab<Peer>,
+    /// Connections to serve in the next turn though no event names them.
+    again: Vec<usize>,
+    /// Connections whose replies wait for the end of the turn, or for an LSN.
+    waiting: Vec<usize>,
+    parked: Vec<usize>,
+    scratch: Vec<u8>,
+    backend: Arc<B>,
+    clock: Arc<dyn Clock>,
+    registry: Arc<Registry>,
+    open: Arc<AtomicUsize>,
+    traffic: Arc<Traffic>,
+    stop: Arc<AtomicBool>,
+    settings: Settings,
+    idle_checked_s: u32,
+}
+
+/// What the assembly hands to every worker.
+pub struct Surroundings<B> {
+    /// Gives requests their meaning.
+    pub backend: Arc<B>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The open connections.
+    pub registry: Arc<Registry>,
+    /// How many there are.
+    pub open: Arc<AtomicUsize>,
+    /// Set when the server ends.
+    pub stop: Arc<AtomicBool>,
+    /// Configuration.
+    pub settings: Settings,
+}
+
+impl<B> Clone for Surroundings<B> {
+    fn clone(&self) -> Self {
+        Surroundings {
+            backend: Arc::clone(&self.backend),
+            clock: Arc::clone(&self.clock),
+            registry: Arc::clone(&self.registry),
+            open: Arc::clone(&self.open),
+            stop: Arc::clone(&self.stop),
+            settings: self.settings,
+        }
+    }
+}
+
+impl<B: Backend> Worker<B> {
+    /// Worker number `index`; its waker exists from here on, so that others can be told of it before it runs.
+    pub fn new(
+        index: usize,
+        waker: Arc<Waker>,
+        poll: Poll,
+        traffic: Arc<Traffic>,
+        around: Surroundings<B>,
+    ) -> Worker<B> {
+        let (outlet, inlet) = crossbeam_channel::unbounded();
+        Worker {
+            index,
+            poll,
+            waker,
+            inlet,
+            outlet,
+            peers: Slab::new(),
+            again: Vec::new(),
+            waiting: Vec::new(),
+            parked: Vec::new(),
+            scratch: vec![0; READ_BYTES],
+            backend: around.backend,
+            clock: around.clock,
+            registry: around.registry,
+            open: around.open,
+            traffic,
+            stop: around.stop,
+            settings: around.settings,
+            idle_checked_s: 0,
+        }
+    }
+
+    /// Where the listener hands connections to this worker.
+    pub fn inlet(&self) -> (Sender<Accepted>, Arc<Waker>) {
+        (self.outlet.clone(), Arc::clone(&self.waker))
+    }
+
+    /// Turns until the server ends.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.stop.load(Ordering::Acquire) {
+            match self.poll.poll(&mut events, self.pause()) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            self.turn(&events);
+        }
+        Ok(())
+    }
+
+    /// One turn: serve what is ready, have the log written, let go of what is safe.
+    fn turn(&mut self, events: &Events) {
+        let now = self.clock.now();
+        let again = std::mem::take(&mut self.again);
+        for event in events {
+            if event.token() != WAKE {
+                self.note(event);
+                self.serve(event.token().0, now);
+            }
+        }
+        for key in again.into_iter().chain(std::mem::take(&mut self.parked)) {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.queued = false;
+            }
+            self.serve(key, now);
+        }
+        self.welcome(now);
+        self.backend.end_turn();
+        self.let_go();
+        self.close_idle(now);
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        if !self.parked.is_empty() {
+            return Some(PARKED_PAUSE);
+        }
+        (self.settings.idle_timeout_s > 0).then_some(IDLE_PAUSE)
+    }
+
+    /// Notes what an event says of its connection.
+    fn note(&mut self, event: &mio::event::Event) {
+        let Some(peer) = self.peers.get_mut(event.token().0) else { return };
+        peer.readable |= event.is_readable();
+        peer.read_closed |= event.is_read_closed() || event.is_error();
+        if event.is_writable() && peer.stuck {
+            peer.stuck = false;
+            if !std::mem::replace(&mut peer.waits, true) {
+                self.waiting.push(event.token().0);
+            }
+        }
+    }
+
+    /// Gives one connection its share: what it has in hand, or one read.
+    fn serve(&mut self, key: usize, now: UnixMs) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let share = self.settings.turn_requests;
+        if peer.progress == Progress::Closing {
+            return self.send(key);
+        }
+        if peer.connection.has_backlog() {
+            peer.progress = peer.connection.turn(&[], share, now, &*self.backend);
+        } else if peer.readable && !peer.stuck {
+            match peer.stream.read(&mut self.scratch) {
+                Ok(0) => peer.progress = Progress::Closing,
+                Ok(count) => {
+                    peer.readable = count == self.scratch.len() || peer.read_closed;
+                    self.traffic.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+                    peer.entry.last_request_s.store(now.seconds(), Ordering::Relaxed);
+                    let received = self.scratch.get(..count).unwrap_or_default();
+                    peer.progress = peer.connection.turn(received, share, now, &*self.backend);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.close(key),
+            }
+        }
+        self.send(key);
+    }
+
+    /// Decides when this connection is served next.
+    fn schedule(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let queue = match peer.progress {
+            Progress::Again => {
+                self.traffic.conn_yields.fetch_add(1, Ordering::Relaxed);
+                &mut self.again
+            }
+            Progress::Parked => &mut self.parked,
+            Progress::Idle if peer.readable && !peer.stuck => &mut self.again,
+            Progress::Blocked if !peer.is_full() => &mut self.again,
+            Progress::Idle | Progress::Blocked | Progress::Closing => return,
+        };
+        if !std::mem::replace(&mut peer.queued, true) {
+            queue.push(key);
+        }
+    }
+
+    /// Sends what may leave; what waits for the log is sent after the turn.
+    fn send(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.connection.outbox.waits_for().is_some() && !std::mem::replace(&mut peer.waits, true) {
+            self.waiting.push(key);
+        }
+        if !peer.stuck && peer.write_ready(&self.traffic).is_err() {
+            return self.close(key);
+        }
+        peer.note_pinned(&self.traffic);
+        if peer.connection.outbox.is_empty() && peer.progress == Progress::Closing {
+            return self.close(key);
+        }
+        self.schedule(key);
+    }
+
+    /// Lets go of replies that have become safe.
+    fn let_go(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        self.release(self.backend.safe_lsn());
+        if !self.waiting.is_empty() {
+            self.backend.want_wake(self.index);
+            self.release(self.backend.safe_lsn());
+        }
+    }
+
+    fn release(&mut self, safe: Lsn) {
+        let stopped = self.backend.is_stopped();
+        for key in std::mem::take(&mut self.waiting) {
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            peer.waits = false;
+            if stopped {
+                peer.connection.outbox.fail_waiting(safe, LOST_REPLY);
+            } else {
+                peer.connection.outbox.release(safe);
+            }
+            self.send(key);
+        }
+    }
+
+    /// Takes in what the listener has accepted.
+    fn welcome(&mut self, now: UnixMs) {
+        while let Ok(accepted) = self.inlet.try_recv() {
+            let slot = self.peers.vacant_entry();
+            let key = slot.key();
+            let (id, entry) =
+                self.registry.enter(accepted.address, Some(accepted.listen_address), now.seconds());
+            let mut connection = Connection::default();
+            connection.session.id = id;
+            let mut stream = accepted.stream;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = self.poll.registry().register(stream.source(), Token(key), interest) {
+                log::warn!("cannot poll a new connection: {error}");
+                self.registry.leave(id);
+                self.open.fetch_sub(1, Ordering::Relaxed);
+                continue;
+            }
+            slot.insert(Peer {
+                stream,
+                connection,
+                entry,
+                readable: false,
+                read_closed: false,
+                stuck: false,
+                progress: Progress::Idle,
+                queued: false,
+                waits: false,
+                pinned_bytes: 0,
+            });
+        }
+    }
+
+    fn close(&mut self, key: usize) {
+        let Some(mut peer) = self.peers.try_remove(key) else { return };
+        let _ = self.poll.registry().deregister(peer.stream.source());
+        self.registry.leave(peer.connection.session.id);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.traffic.pinned_bytes.fetch_sub(peer.pinned_bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Closes connections that have been silent for too long, about once a second.
+    fn close_idle(&mut self, now: UnixMs) {
+        let limit_s = self.settings.idle_timeout_s;
+        if limit_s == 0 || self.idle_checked_s == now.seconds() {
+            return;
+        }
+        self.idle_checked_s = now.seconds();
+        let is_idle = |peer: &Peer| {
+            now.seconds().saturating_sub(peer.entry.last_request_s.load(Ordering::Relaxed)) > limit_s
+        };
+        let idle: Vec<usize> =
+            self.peers.iter().filter(|(_, peer)| is_idle(peer)).map(|(key, _)| key).collect();
+        for key in idle {
+            self.traffic.idle_kicks.fetch_add(1, Ordering::Relaxed);
+            self.close(key);
+        }
+    }
+}
+
+impl Peer {
+    /// Writes what may leave until it is gone or the socket takes no more.
+    fn write_ready(&mut self, traffic: &Traffic) -> io::Result<()> {
+        while self.connection.outbox.ready_bytes() > 0 {
+            let outbox = &self.connection.outbox;
+            let (result, offered) = if let Some(bytes) = outbox.ready_plain() {
+                (self.stream.write(bytes), bytes.len())
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = outbox.ready(&mut slices);
+                let slices = slices.get(..count).unwrap_or_default();
+                (self.stream.write_vectored(slices), slices.iter().map(|slice| slice.len()).sum())
+            };
+            match result {
+                Ok(count) => {
+                    self.connection.outbox.advance(count);
+                    traffic.bytes_written.fetch_add(count as u64, Ordering::Relaxed);
+                    if count < offered {
+                        self.stuck = true;
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stuck = true;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the worker's count of pinned bytes right.
+    fn note_pinned(&mut self, traffic: &Traffic) {
+        let pinned_bytes = self.connection.outbox.pinned_bytes();
+        if pinned_bytes != self.pinned_bytes {
+            traffic.pinned_bytes.fetch_add(pinned_bytes as u64, Ordering::Relaxed);
+            traffic.pinned_bytes.fetch_sub(self.pinned_bytes as u64, Ordering::Relaxed);
+            self.pinned_bytes = pinned_bytes;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.connection.outbox.unsent_bytes() >= crate::base::limits::OUTBOX_BYTES_MAX
+    }
+}
