@@ -1,1 +1,26 @@
-//! The group room.
+//! One logical group, whole: its memory, its store, its place in the log, under one lock.
+//!
+//! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store), [`recovery`] (log records
+//! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory) and [`keeper`] (the thread that
+//! decides which group is checkpointed when).
+//!
+//! May import: base, engine, hot, binlog, store.
+//!
+//! Invariants: the order under the lock is execute, append to the log, put into memory; the acknowledgement comes later.
+//! Lock order: group, then log. Nothing that can fail stands between the append and the change of memory. No disk read,
+//! write or sync happens under the lock. After a failed append the group refuses writes.
+//!
+//! Start reading at [`Group::submit`].
+
+pub mod checkpoint;
+mod count;
+pub mod figures;
+#[allow(clippy::module_inception)] // The room and its main type are one noun.
+pub mod group;
+pub mod keeper;
+pub mod recovery;
+pub mod sweep;
+mod trail;
+pub mod warmup;
+
+pub use group::{Asked, Busy, Group, Shared};

@@ -1,0 +1,71 @@
+//! Which statistics a command moves (PROTOCOL.md section 4).
+
+use crate::base::command::{CountedAs, Direction, Op};
+use crate::base::counters::GroupCounters;
+use crate::base::reply::{Denial, Reply};
+
+/// Counts one command and its reply.
+pub(super) fn count(
+    counters: &mut GroupCounters,
+    op: &Op<'_>,
+    reply: &Reply<'_>,
+    is_flushed: bool,
+    is_expired: bool,
+) {
+    match op {
+        Op::Get(get) => {
+            let hit = u64::from(matches!(reply, Reply::Hit(_)));
+            counters.get_flushed += u64::from(is_flushed);
+            counters.get_expired += u64::from(is_expired && !is_flushed);
+            if get.counted_as == CountedAs::Touch {
+                counters.cmd_touch += 1;
+                counters.touch_hits += hit;
+                counters.touch_misses += 1 - hit;
+            } else {
+                counters.cmd_get += 1;
+                counters.get_hits += hit;
+                counters.get_misses += 1 - hit;
+            }
+        }
+        Op::Store(store) => {
+            counters.cmd_set += 1;
+            counters.total_items += u64::from(matches!(reply, Reply::Stored(_)));
+            if store.compare.is_some() {
+                match reply {
+                    Reply::Stored(_) => counters.cas_hits += 1,
+                    Reply::Exists => counters.cas_badval += 1,
+                    Reply::NotFound => counters.cas_misses += 1,
+                    _ => {}
+                }
+            }
+        }
+        Op::Oversized { .. } => counters.store_too_large += 1,
+        Op::Delete(_) => match reply {
+            Reply::Deleted => counters.delete_hits += 1,
+            Reply::NotFound => counters.delete_misses += 1,
+            _ => {}
+        },
+        Op::Arith(arith) => {
+            let (hits, misses) = match arith.direction {
+                Direction::Incr => (&mut counters.incr_hits, &mut counters.incr_misses),
+                Direction::Decr => (&mut counters.decr_hits, &mut counters.decr_misses),
+            };
+            match reply {
+                Reply::Number(_) => *hits += 1,
+                Reply::NotFound => *misses += 1,
+                _ => {}
+            }
+        }
+        Op::Touch(_) => {
+            counters.cmd_touch += 1;
+            match reply {
+                Reply::Touched => counters.touch_hits += 1,
+                _ => counters.touch_misses += 1,
+            }
+        }
+        Op::Inspect | Op::Expire => {}
+    }
+    if matches!(reply, Reply::Denied(Denial::OutOfMemory)) {
+        counters.store_no_memory += 1;
+    }
+}

@@ -1,0 +1,76 @@
+//! What `stats` adds up over the groups.
+
+use super::group::Group;
+use crate::base::counters::GroupCounters;
+use crate::hot;
+
+/// The figures of one group, or of several added up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// What it has done.
+    pub counters: GroupCounters,
+    /// What its memory holds.
+    pub hot: hot::Figures,
+    /// Items stored, in memory or on disk: exact when the group is complete, else as of the last checkpoint.
+    pub items: u64,
+    /// The bytes of their keys and values.
+    pub item_bytes: u64,
+    /// Rows in the store.
+    pub rows: u64,
+    /// The bytes of their keys and values.
+    pub payload_bytes: u64,
+    /// 1 when everything of the group is in memory.
+    pub complete_groups: u64,
+}
+
+impl std::ops::AddAssign<&Figures> for Figures {
+    fn add_assign(&mut self, other: &Figures) {
+        self.counters += &other.counters;
+        self.hot += &other.hot;
+        self.items += other.items;
+        self.item_bytes += other.item_bytes;
+        self.rows += other.rows;
+        self.payload_bytes += other.payload_bytes;
+        self.complete_groups += other.complete_groups;
+    }
+}
+
+impl Group {
+    /// The figures now.
+    pub fn figures(&self) -> Figures {
+        let core = self.core.lock();
+        let hot = since(core.hot.figures(), &core.counted_from);
+        let state = self.store.as_ref().map(|store| store.state()).unwrap_or_default();
+        let is_complete = core.hot.is_complete();
+        Figures {
+            counters: core.counters,
+            hot,
+            items: if is_complete { hot.live } else { state.rows.max(hot.live) },
+            item_bytes: if is_complete { hot.item_bytes } else { state.payload_bytes.max(hot.item_bytes) },
+            rows: state.rows,
+            payload_bytes: state.payload_bytes,
+            complete_groups: u64::from(is_complete),
+        }
+    }
+}
+
+impl super::group::Core {
+    /// How many entries have been dropped from memory: as long as it stays the same, nothing that was here is gone.
+    pub(super) fn drops(&self) -> u64 {
+        let figures = self.hot.figures();
+        figures.cooled + figures.evictions
+    }
+}
+
+/// The figures with the events of before left out.
+fn since(now: hot::Figures, from: &hot::Figures) -> hot::Figures {
+    hot::Figures {
+        evictions: now.evictions - from.evictions,
+        evicted_unfetched: now.evicted_unfetched - from.evicted_unfetched,
+        evicted_active: now.evicted_active - from.evicted_active,
+        cooled: now.cooled - from.cooled,
+        reclaimed: now.reclaimed - from.reclaimed,
+        expired_unfetched: now.expired_unfetched - from.expired_unfetched,
+        ..now
+    }
+}

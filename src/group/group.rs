@@ -1,0 +1,479 @@
+//! A command comes in, a reply and an LSN go out.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::count::count;
+use super::keeper::Bell;
+use super::trail::Trail;
+use crate::base::command::{Key, Op, StoreMode};
+use crate::base::counters::GroupCounters;
+use crate::base::effect::{Cause, Effect, FlushMark, Removal};
+use crate::base::item::Item;
+use crate::base::lsn::{GroupId, Lsn};
+use crate::base::reply::{Denial, Reply};
+use crate::base::time::{Exptime, UnixMs};
+use crate::base::version::{Stamp, Version, VersionClock};
+use crate::binlog::{self, Body, Log, Refusal};
+use crate::engine::{self, Access, Rules};
+use crate::hot::{self, Budget, Entry, Hot, Pressure, Slot};
+use crate::store::{RowBuffer, Store};
+
+/// After so many cold reads in vain (the store changed under each) the read is done under the lock.
+const COLD_TRIES_MAX: usize = 4;
+
+/// What all groups of a server share.
+pub struct Shared {
+    /// The log; empty under `--memory-only`, and until recovery has opened it.
+    pub log: OnceLock<Arc<Log>>,
+    /// The memory of all groups.
+    pub budget: Arc<Budget>,
+    /// What the engine must know.
+    pub rules: Rules,
+    /// Which server stamps versions.
+    pub server: u16,
+    /// No version above this one is issued: the persisted ceiling.
+    pub version_ceiling: AtomicU64,
+    /// Wakes the keeper.
+    pub bell: Bell,
+    /// More dirty bytes than this and writers wait.
+    pub dirty_bytes_max: AtomicU64,
+    /// Why checkpoints fail, if they do: what writers are told instead of waiting for ever.
+    pub trouble: Trouble,
+}
+
+/// Why checkpoints fail.
+#[derive(Debug, Default)]
+pub struct Trouble(AtomicU8);
+
+impl Trouble {
+    /// Checkpoints succeed.
+    pub fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// The disk is full.
+    pub fn set_disk_full(&self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+
+    /// A store or the log is at fault.
+    pub fn set_fault(&self) {
+        self.0.store(2, Ordering::Relaxed);
+    }
+
+    /// What a writer that would have to wait is told.
+    fn denial(&self) -> Option<Denial> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(Denial::DiskFull),
+            _ => Some(Denial::Damaged),
+        }
+    }
+}
+
+impl Shared {
+    /// Up to here the log is safe.
+    pub fn safe_lsn(&self) -> Lsn {
+        self.log.get().map_or(Lsn::ZERO, |log| log.safe_lsn())
+    }
+
+    fn log(&self) -> Option<&Log> {
+        self.log.get().map(Arc::as_ref)
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.log.get().is_some()
+            && self.budget.dirty_used() as u64 > self.dirty_bytes_max.load(Ordering::Relaxed)
+    }
+}
+
+/// The command cannot be taken just now; it has had no effect. Try again soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// One command about one key.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The key.
+    pub key: &'a Key<'a>,
+    /// What is asked.
+    pub op: &'a Op<'a>,
+    /// When.
+    pub now: UnixMs,
+}
+
+/// One logical group.
+pub struct Group {
+    /// Its number.
+    pub id: GroupId,
+    pub(super) shared: Arc<Shared>,
+    /// Its redb file; `None` under `--memory-only`.
+    pub(super) store: Option<Store>,
+    /// Held by whoever writes a checkpoint. Taken before the core, never under it.
+    pub(super) checkpointing: Mutex<()>,
+    pub(super) core: Mutex<Core>,
+}
+
+/// What the group's lock guards.
+pub(super) struct Core {
+    pub(super) hot: Hot,
+    pub(super) clock: VersionClock,
+    pub(super) flush: FlushMark,
+    /// Everything of this group up to here is in the store.
+    pub(super) applied_lsn: Lsn,
+    /// `flush` has changed since the last checkpoint.
+    pub(super) flush_unsaved: bool,
+    /// The store holds no rows of versions below this one.
+    pub(super) purged_below: Version,
+    /// The unix second since when something is dirty, 0 for nothing.
+    pub(super) dirty_since_s: u32,
+    /// Rises whenever the store's snapshot does: what was read from an older one proves nothing.
+    pub(super) generation: u64,
+    /// What it has appended to the log.
+    pub(super) trail: Trail,
+    pub(super) counters: GroupCounters,
+    /// What memory had counted at the last `stats reset`. Memory itself goes on counting: whether something was dropped
+    /// during a warm-up must not depend on who resets statistics.
+    pub(super) counted_from: hot::Figures,
+}
+
+/// What is known about a key that is not in memory.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    /// Nothing yet.
+    Nothing,
+    /// The store has this.
+    Row(&'a Item<'a>),
+    /// Nobody has it.
+    Absent,
+}
+
+/// How one try under the lock ended.
+enum Attempt {
+    Done(Lsn),
+    /// The store must be asked first.
+    Cold,
+    /// Memory must be made for a key and value of these lengths.
+    NoRoom(usize, usize),
+    /// The row must be taken into memory first, since something about it changes.
+    Admit,
+    Busy,
+    Denied(Denial),
+}
+
+impl Group {
+    /// A group over this memory and store, recovered up to `floor` in versions.
+    pub fn new(id: GroupId, shared: Arc<Shared>, store: Option<Store>, hot: Hot, floor: Version) -> Group {
+        let state = store.as_ref().map(Store::state);
+        let core = Core {
+            hot,
+            clock: VersionClock::above(floor, shared.server),
+            flush: state.as_ref().map_or(FlushMark::default(), |state| state.flush),
+            applied_lsn: state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn),
+            flush_unsaved: false,
+            purged_below: Version::ZERO,
+            dirty_since_s: 0,
+            generation: 0,
+            trail: Trail::new(state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn)),
+            counters: GroupCounters::default(),
+            counted_from: hot::Figures::default(),
+        };
+        Group { id, shared, store, checkpointing: Mutex::new(()), core: Mutex::new(core) }
+    }
+
+    /// Executes one command and tells `answer` its reply, under the group's lock; the reply may be shown once the
+    /// returned LSN is safe. `Err` means that it had no effect, `answer` was not told, and it is to be tried again.
+    pub fn submit(&self, asked: &Asked<'_>, mut answer: impl FnMut(&Reply<'_>)) -> Result<Lsn, Busy> {
+        let mut row = RowBuffer::default();
+        let mut core = self.core.lock();
+        let mut read: Option<(u64, Option<Item<'_>>)> = None;
+        let mut cold_tries = 0;
+        loop {
+            let known = match &read {
+                Some((generation, found)) if *generation == core.generation => {
+                    found.as_ref().map_or(Known::Absent, Known::Row)
+                }
+                _ => Known::Nothing,
+            };
+            match self.attempt(&mut core, asked, known, &mut answer) {
+                Attempt::Done(lsn) => return Ok(lsn),
+                Attempt::Busy => {
+                    let Some(denial) = self.busy(&mut core) else { return Err(Busy) };
+                    return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                }
+                Attempt::Denied(denial) => return Ok(self.deny(&mut core, asked, denial, &mut answer)),
+                Attempt::NoRoom(key_bytes, value_bytes) => match core.hot.make_room(key_bytes, value_bytes) {
+                    Ok(()) => {}
+                    Err(pressure) => {
+                        let denial = match pressure {
+                            Pressure::Dirty => self.busy(&mut core),
+                            Pressure::Full => Some(Denial::OutOfMemory),
+                        };
+                        let Some(denial) = denial else { return Err(Busy) };
+                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    }
+                },
+                Attempt::Admit => {
+                    let Known::Row(item) = known else { continue };
+                    let value_bytes = item.value.bytes().len();
+                    if core.hot.make_room(asked.key.bytes.len(), value_bytes).is_err()
+                        || !core.hot.admit(&asked.key.bytes, item)
+                    {
+                        let Some(denial) = self.busy(&mut core) else { return Err(Busy) };
+                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    }
+                }
+                Attempt::Cold => {
+                    let generation = core.generation;
+                    let Some(store) = &self.store else { return Err(Busy) };
+                    core.counters.cold_reads += 1;
+                    cold_tries += 1;
+                    let found = if cold_tries > COLD_TRIES_MAX {
+                        store.read(&asked.key.bytes, &mut row)
+                    } else {
+                        MutexGuard::unlocked(&mut core, || store.read(&asked.key.bytes, &mut row))
+                    };
+                    match found {
+                        Ok(found) => {
+                            if let (Some(item), true) = (&found, generation == core.generation) {
+                                core.warm(&asked.key.bytes, item);
+                            }
+                            read = Some((generation, found));
+                        }
+                        Err(fault) => {
+                            log::error!("group {}: {fault}", self.id);
+                            answer(&Reply::Denied(Denial::Damaged));
+                            return Ok(Lsn::ZERO);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One try: what is stored, what the command means, the log, memory. In causal order.
+    fn attempt(
+        &self,
+        core: &mut Core,
+        asked: &Asked<'_>,
+        known: Known<'_>,
+        answer: &mut impl FnMut(&Reply<'_>),
+    ) -> Attempt {
+        let now = asked.now;
+        if core.flush.is_due(now.seconds())
+            && let Err(attempt) = self.fire_flush(core, now)
+        {
+            return attempt;
+        }
+        let at = core.hot.locate(&asked.key.bytes);
+        let (stored, observed) = match (at.map(|at| core.hot.entry(at)), known) {
+            (Some(Entry::Live(item)), _) => (Some(item), item.stamp()),
+            (Some(Entry::Tombstone(version)), _) => (None, version),
+            (None, Known::Row(item)) => (Some(*item), Version::ZERO),
+            (None, Known::Absent) => (None, Version::ZERO),
+            (None, Known::Nothing) if asked.op.needs_old() && self.may_be_cold(core) => return Attempt::Cold,
+            (None, Known::Nothing) => (None, Version::ZERO),
+        };
+        let is_flushed = stored.is_some_and(|item| core.flush.covers(item.version));
+        let is_expired = stored.is_some_and(|item| item.is_expired(now));
+        let old = if is_flushed || is_expired { None } else { stored };
+        // Who finds nothing may see the work of a flush, which must be as safe as any other change that is seen.
+        let observed = if old.is_none() { observed.max(core.flush.below) } else { observed };
+
+        let stamp = Stamp { now, version: core.clock.next(now) };
+        let outcome = match asked.op {
+            Op::Expire => engine::expire(stored.as_ref(), &core.flush, stamp),
+            op => engine::execute(op, asked.key, old.as_ref(), stamp, &self.shared.rules),
+        };
+        let access = outcome.access;
+        let Some(effect) = outcome.effect else {
+            answer(&outcome.reply);
+            count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
+            let lsn = core.trail.lsn_of(observed, self.shared.safe_lsn());
+            core.note_access(at, access, now);
+            return Attempt::Done(lsn);
+        };
+
+        let old_value = stored.map_or(&[][..], |item| item.value.bytes());
+        if let Some(obstacle) = self.obstacle(core, asked, &effect, at, old_value.len(), stamp) {
+            return obstacle;
+        }
+        let entry = self.entry(stamp, Body::Item { key: &asked.key.bytes, effect });
+        let lsn = match core.trail.append(self.shared.log(), &entry, old_value) {
+            Ok(lsn) => lsn,
+            Err(refusal) => return refusal.into(),
+        };
+        answer(&outcome.reply);
+        count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
+        if let Effect::Touch(_) = effect {
+            core.note_access(at, access, now);
+        }
+        core.change(&asked.key.bytes, at, &effect, stamp);
+        Attempt::Done(lsn)
+    }
+
+    /// What forbids this change just now: everything that can fail is asked before the append.
+    fn obstacle(
+        &self,
+        core: &Core,
+        asked: &Asked<'_>,
+        effect: &Effect<'_>,
+        at: Option<Slot>,
+        old_len: usize,
+        stamp: Stamp,
+    ) -> Option<Attempt> {
+        if self.shared.is_pressed() || stamp.version.0 > self.shared.version_ceiling.load(Ordering::Relaxed) {
+            return Some(Attempt::Busy);
+        }
+        let value_bytes = match effect {
+            Effect::Put(put) if at.is_none() && put.value.needs_old() => return Some(Attempt::Admit),
+            Effect::Touch(_) if at.is_none() => return Some(Attempt::Admit),
+            Effect::Put(put) => put.value.len(old_len),
+            // A touched entry may have to be written anew: the fields that a change needs may not be there.
+            Effect::Touch(_) => old_len,
+            Effect::Remove(_) => 0,
+        };
+        (!core.hot.has_room(asked.key.bytes.len(), value_bytes))
+            .then_some(Attempt::NoRoom(asked.key.bytes.len(), value_bytes))
+    }
+
+    fn entry<'a>(&self, stamp: Stamp, body: Body<'a>) -> binlog::Entry<'a> {
+        binlog::Entry { group: self.id, group_epoch: 0, origin: binlog::Origin::HERE, stamp, body }
+    }
+
+    /// Turns a pending flush whose moment has come into a mark.
+    fn fire_flush(&self, core: &mut Core, now: UnixMs) -> Result<(), Attempt> {
+        let mark = FlushMark { below: core.clock.next(now), pending_s: 0 };
+        self.set_flush(core, mark, now).map(|_| ())
+    }
+
+    fn set_flush(&self, core: &mut Core, mark: FlushMark, now: UnixMs) -> Result<Lsn, Attempt> {
+        let stamp = Stamp { now, version: core.clock.next(now) };
+        let entry = self.entry(stamp, Body::Flush(mark));
+        let lsn = core.trail.append(self.shared.log(), &entry, &[]).map_err(Attempt::from)?;
+        core.clock.advance(stamp.version);
+        core.flush = mark;
+        core.flush_unsaved = true;
+        Ok(lsn)
+    }
+
+    /// flush_all for this group: now, or at the moment that `exptime` means.
+    pub fn flush(&self, exptime: Option<Exptime>, now: UnixMs) -> Result<Result<Lsn, Denial>, Busy> {
+        let mut core = self.core.lock();
+        let deadline = exptime.unwrap_or(Exptime(-1)).deadline(now);
+        let mark = if exptime.is_none_or(|exptime| exptime.0 <= 0) || deadline.has_passed(now) {
+            FlushMark { below: core.clock.next(now), pending_s: 0 }
+        } else {
+            FlushMark { pending_s: deadline.as_seconds(), ..core.flush }
+        };
+        match self.set_flush(&mut core, mark, now) {
+            Ok(lsn) => {
+                core.counters.cmd_flush += 1;
+                Ok(Ok(lsn))
+            }
+            Err(Attempt::Denied(denial)) => Ok(Err(denial)),
+            Err(_) => {
+                self.shared.bell.ring();
+                Err(Busy)
+            }
+        }
+    }
+
+    /// Whether a key that memory does not have may be in the store.
+    fn may_be_cold(&self, core: &Core) -> bool {
+        self.store.is_some() && !core.hot.is_complete()
+    }
+
+    /// Too much is dirty: the keeper hurries and the writer waits, unless waiting would be in vain.
+    fn busy(&self, core: &mut Core) -> Option<Denial> {
+        core.counters.parked += 1;
+        self.shared.bell.ring();
+        self.shared.trouble.denial()
+    }
+
+    /// Answers a refusal. A `set` that finds no memory loses the old value, as in memcached.
+    fn deny(
+        &self,
+        core: &mut Core,
+        asked: &Asked<'_>,
+        denial: Denial,
+        answer: &mut impl FnMut(&Reply<'_>),
+    ) -> Lsn {
+        let is_set = matches!(asked.op, Op::Store(store) if store.mode == StoreMode::Set);
+        let mut lsn = Lsn::ZERO;
+        if denial == Denial::OutOfMemory {
+            core.counters.store_no_memory += 1;
+            let at = core.hot.locate(&asked.key.bytes);
+            if is_set && at.is_some() {
+                let stamp = Stamp { now: asked.now, version: core.clock.next(asked.now) };
+                let effect = Effect::Remove(Removal { cause: Cause::TooLarge, base: Version::ZERO });
+                let entry = self.entry(stamp, Body::Item { key: &asked.key.bytes, effect });
+                if let Ok(appended) = core.trail.append(self.shared.log(), &entry, &[]) {
+                    core.change(&asked.key.bytes, at, &effect, stamp);
+                    lsn = appended;
+                }
+            }
+        }
+        answer(&Reply::Denied(denial));
+        lsn
+    }
+
+    /// Everything of this group up to here is in its store.
+    pub fn applied_lsn(&self) -> Lsn {
+        self.core.lock().applied_lsn
+    }
+
+    /// Begins counting anew.
+    pub fn reset_counters(&self) {
+        let mut core = self.core.lock();
+        core.counters = GroupCounters::default();
+        core.counted_from = core.hot.figures();
+    }
+}
+
+impl Core {
+    /// Changes memory; the log has the change already.
+    pub(super) fn change(&mut self, key: &[u8], at: Option<Slot>, effect: &Effect<'_>, stamp: Stamp) {
+        self.clock.advance(stamp.version);
+        match effect {
+            Effect::Put(put) => self.hot.put(key, at, put, stamp),
+            Effect::Touch(touch) => {
+                if let Some(at) = at {
+                    self.hot.touch(at, touch, stamp);
+                }
+            }
+            Effect::Remove(_) => self.hot.remove(key, at, stamp.version),
+        }
+    }
+}
+
+impl Core {
+    /// Takes a row into memory that was asked for, at the cost of others; it may be refused.
+    fn warm(&mut self, key: &[u8], item: &Item<'_>) {
+        if self.hot.locate(key).is_none() {
+            let _ = self.hot.make_room(key.len(), item.value.bytes().len());
+            self.hot.admit(key, item);
+        }
+    }
+
+    /// Remembers that the entry was used, for recency and for what meta shows.
+    fn note_access(&mut self, at: Option<Slot>, access: Access, now: UnixMs) {
+        if let (Some(at), false) = (at, access == Access::None) {
+            self.hot.accessed(at, now.seconds());
+        }
+    }
+}
+
+impl From<Refusal> for Attempt {
+    fn from(refusal: Refusal) -> Attempt {
+        match refusal {
+            Refusal::Busy => Attempt::Busy,
+            Refusal::DiskFull => Attempt::Denied(Denial::DiskFull),
+            Refusal::Stopped => Attempt::Denied(Denial::WritesStopped),
+            Refusal::TooLarge => Attempt::Denied(Denial::TooLarge),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The thread that keeps the log short and memory clean: it decides which group is checkpointed when.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::group::{Group, Shared};
+use crate::base::fault::{Fault, FaultKind};
+use crate::base::lsn::Lsn;
+use crate::base::time::{Clock, UnixMs};
+use crate::base::version::Version;
+
+/// How often the keeper looks when nobody rings.
+const TICK: Duration = Duration::from_millis(200);
+/// How long it rests after a checkpoint that failed.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// Dirty entries are written at the latest after this long, so that their space is right and replay is short.
+const DIRTY_AGE_MAX_S: u32 = 45;
+/// How far ahead of the clock the version ceiling is persisted, and when it is renewed.
+pub const CEILING_AHEAD_MS: u64 = 60_000;
+/// See [`CEILING_AHEAD_MS`].
+const CEILING_RENEWAL_MS: u64 = 30_000;
+
+/// Rung by whoever needs the keeper at once.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    heard: Condvar,
+}
+
+impl Bell {
+    /// Wakes the keeper.
+    pub fn ring(&self) {
+        *self.rung.lock() = true;
+        self.heard.notify_all();
+    }
+
+    /// Waits until it rings, or this long.
+    pub fn wait(&self, pause: Duration) {
+        let mut rung = self.rung.lock();
+        if !*rung {
+            self.heard.wait_for(&mut rung, pause);
+        }
+        *rung = false;
+    }
+}
+
+/// What the keeper knows of a group when it decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// Its place in the list of groups.
+    pub index: usize,
+    /// What is dirty, bytes.
+    pub dirty_bytes: usize,
+    /// Everything up to here is in its store.
+    pub applied: Lsn,
+    /// For how long something has been dirty, seconds.
+    pub dirty_age_s: u32,
+}
+
+/// What presses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressing {
+    /// Nothing: only what has been dirty for too long is written.
+    Nothing,
+    /// The log is more than half full: the group that pins its oldest record is written.
+    Log,
+    /// More than half of what may be dirty is: the fullest group is written.
+    Memory,
+}
+
+/// Which group is written next. Pure, so that it can be tested.
+pub fn choose(needs: &[Need], pressing: Pressing) -> Option<usize> {
+    let chosen = match pressing {
+        Pressing::Nothing => {
+            needs.iter().filter(|need| need.dirty_age_s >= DIRTY_AGE_MAX_S).min_by_key(|need| need.applied)
+        }
+        Pressing::Log => needs.iter().min_by_key(|need| need.applied),
+        Pressing::Memory => needs.iter().max_by_key(|need| need.dirty_bytes),
+    };
+    chosen.map(|need| need.index)
+}
+
+/// Where the version ceiling is kept.
+pub trait Ceiling: Send + Sync {
+    /// Makes sure that no start will issue versions up to this one again.
+    fn raise(&self, version: Version) -> Result<(), Fault>;
+}
+
+/// The keeper's thread.
+pub struct Keeper {
+    /// All groups of this server.
+    pub groups: Arc<[Group]>,
+    /// What they share.
+    pub shared: Arc<Shared>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the version ceiling is kept.
+    pub ceiling: Arc<dyn Ceiling>,
+    /// Set when the server ends.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    /// Keeps until the server ends.
+    pub fn run(&self) {
+        let mut pause = TICK;
+        while !self.stop.load(Ordering::Acquire) {
+            self.shared.bell.wait(pause);
+            pause = match self.round() {
+                Ok(()) => TICK,
+                Err(fault) => {
+                    self.note_trouble(&fault);
+                    TROUBLE_PAUSE
+                }
+            };
+        }
+    }
+
+    /// Checkpoints for as long as something presses.
+    fn round(&self) -> Result<(), Fault> {
+        self.raise_ceiling(self.clock.now())?;
+        while !self.stop.load(Ordering::Acquire) {
+            let now = self.clock.now();
+            let needs = self.needs(now);
+            let Some(index) = choose(&needs, self.pressing()) else { break };
+            let Some(group) = self.groups.get(index) else { break };
+            group.checkpoint()?;
+            self.trim();
+            self.raise_ceiling(now)?;
+        }
+        self.trim();
+        self.shared.trouble.clear();
+        Ok(())
+    }
+
+    /// Writes everything that is dirty: the end of a clean stop.
+    pub fn checkpoint_all(&self) -> Result<(), Fault> {
+        for group in self.groups.iter() {
+            if group.need(0, self.clock.now()).is_some() {
+                group.checkpoint()?;
+            }
+        }
+        self.trim();
+        Ok(())
+    }
+
+    fn needs(&self, now: UnixMs) -> Vec<Need> {
+        self.groups.iter().enumerate().filter_map(|(index, group)| group.need(index, now)).collect()
+    }
+
+    fn pressing(&self) -> Pressing {
+        let dirty = self.shared.budget.dirty_used() as u64;
+        if dirty > self.shared.dirty_bytes_max.load(Ordering::Relaxed) / 2 {
+            return Pressing::Memory;
+        }
+        match self.shared.log.get() {
+            Some(log) if log.used_bytes() > log.bytes_max() / 2 => Pressing::Log,
+            _ => Pressing::Nothing,
+        }
+    }
+
+    /// Gives up the part of the log that every group has in its store. The log's end is read first: what is appended
+    /// meanwhile is above it.
+    fn trim(&self) {
+        let Some(log) = self.shared.log.get() else { return };
+        let end = log.appended_lsn();
+        log.trim(self.groups.iter().map(|group| group.settled_lsn(end)).min().unwrap_or(end));
+    }
+
+    fn raise_ceiling(&self, now: UnixMs) -> Result<(), Fault> {
+        if self.shared.log.get().is_none() {
+            return Ok(());
+        }
+        let highest =
+            self.groups.iter().map(|group| group.core.lock().clock.last()).max().unwrap_or(Version::ZERO);
+        let reached_ms = highest.ms().max(now.0);
+        let ceiling = Version(self.shared.version_ceiling.load(Ordering::Relaxed));
+        if reached_ms + CEILING_RENEWAL_MS < ceiling.ms() {
+            return Ok(());
+        }
+        let raised = Version::at(UnixMs(reached_ms + CEILING_AHEAD_MS));
+        self.ceiling.raise(raised)?;
+        self.shared.version_ceiling.store(raised.0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn note_trouble(&self, fault: &Fault) {
+        if fault.kind == FaultKind::DiskFull {
+            self.shared.trouble.set_disk_full();
+            log::warn!("the disk is full, no checkpoint: {fault}; make room, writing resumes by itself");
+        } else {
+            self.shared.trouble.set_fault();
+            log::error!("a checkpoint failed: {fault}; writes that need one are refused");
+        }
+    }
+}
+
+impl Group {
+    /// What the keeper must know, if anything is to be written.
+    fn need(&self, index: usize, now: UnixMs) -> Option<Need> {
+        self.store.as_ref()?;
+        let mut core = self.core.lock();
+        if core.hot.dirty_count() == 0 && !core.flush_unsaved {
+            return None;
+        }
+        if core.dirty_since_s == 0 {
+            core.dirty_since_s = now.seconds();
+        }
+        let dirty_age_s = now.seconds().saturating_sub(core.dirty_since_s);
+        Some(Need { index, dirty_bytes: core.hot.dirty_bytes(), applied: core.applied_lsn, dirty_age_s })
+    }
+
+    /// Everything of this group up to here is in its store; `end` when nothing is dirty.
+    fn settled_lsn(&self, end: Lsn) -> Lsn {
+        let core = self.core.lock();
+        let is_settled = core.hot.dirty_count() == 0 && !core.flush_unsaved;
+        if is_settled { end } else { core.applied_lsn.min(end) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_that_helps_most_is_written() {
+        let need = |index, dirty_bytes, applied, dirty_age_s| Need {
+            index,
+            dirty_bytes,
+            applied: Lsn(applied),
+            dirty_age_s,
+        };
+        let needs = [need(3, 10, 7, 0), need(5, 90, 9, DIRTY_AGE_MAX_S), need(8, 20, 2, 1)];
+        for (pressing, chosen) in [(Pressing::Nothing, 5), (Pressing::Log, 8), (Pressing::Memory, 5)] {
+            assert_eq!(choose(&needs, pressing), Some(chosen), "{pressing:?}");
+        }
+        assert_eq!(choose(&needs[..1], Pressing::Nothing), None);
+    }
+}
