@@ -1,1 +1,134 @@
-//! The dispatch room.
+//! What a request means over the whole server: which group a key belongs to, commands about many keys or none,
+//! administration and statistics.
+//!
+//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); who may ask ([`users`]).
+//!
+//! May import: base, proto, route, engine, hot, binlog, store, group, conn.
+//!
+//! Invariants: a command about one key touches one group and nothing else that is shared; a multi-key read never shows
+//! a miss for a key that it could not ask for; statistics are added up from groups and workers only when asked for.
+//!
+//! Start reading at [`Dispatch::execute`].
+
+mod admin;
+pub mod reads;
+pub mod stats;
+pub mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::base::command::{Command, Key, Op};
+use crate::base::lsn::Lsn;
+use crate::binlog;
+use crate::conn::registry::{Registry, Traffic};
+use crate::conn::{Ask, Backend, Outbox, Verdict};
+use crate::group::{Asked, Busy, Group, Shared};
+use crate::proto::{self, Form, Request};
+use crate::route::Placement;
+
+/// What the assembly gives the dispatch beside the groups.
+pub trait Control: Send + Sync {
+    /// Ends the server.
+    fn shut_down(&self);
+    /// Wakes this worker when the log's safe LSN rises.
+    fn want_wake(&self, worker: usize);
+}
+
+/// The server's backend: groups behind a placement.
+pub struct Dispatch {
+    /// Key to group.
+    pub placement: Placement,
+    /// All groups of this server, by number.
+    pub groups: Arc<[Group]>,
+    /// What the groups share.
+    pub shared: Arc<Shared>,
+    /// What the codec must know.
+    pub limits: proto::Limits,
+    /// What `stats` shows of the configuration.
+    pub settings: stats::Settings,
+    /// Open connections.
+    pub registry: Arc<Registry>,
+    /// What each worker has moved.
+    pub traffic: Vec<Arc<Traffic>>,
+    /// Who may ask, if not everybody.
+    pub users: Option<users::Users>,
+    /// The assembly.
+    pub control: Arc<dyn Control>,
+    /// flush_all commands.
+    pub flushes: AtomicU64,
+    /// Attempts to authenticate.
+    pub auth_commands: AtomicU64,
+    /// Failed ones.
+    pub auth_errors: AtomicU64,
+}
+
+impl Backend for Dispatch {
+    fn limits(&self) -> &proto::Limits {
+        &self.limits
+    }
+
+    fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
+        match &request.command {
+            Command::Keyed(key, op) => self.keyed(&request.form, key, op, ask, out),
+            Command::Read(keys, get) => self.read(&request.form, *keys, get, ask, out),
+            command => self.administer(command, &request.form, ask, out),
+        }
+    }
+
+    fn end_turn(&self) {
+        if let Some(log) = self.shared.log.get() {
+            log.write_pending();
+        }
+    }
+
+    fn safe_lsn(&self) -> Lsn {
+        self.shared.safe_lsn()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.log.get().is_some_and(|log| matches!(log.state(), binlog::State::Stopped(_)))
+    }
+
+    fn want_wake(&self, worker: usize) {
+        self.control.want_wake(worker);
+    }
+
+    fn wants_authentication(&self) -> bool {
+        self.users.is_some()
+    }
+}
+
+impl Dispatch {
+    /// The group that a key belongs to.
+    pub fn group_of(&self, key: &[u8]) -> Option<&Group> {
+        self.groups.get(usize::from(self.placement.group(key).0))
+    }
+
+    /// A command about one key: its group executes it, the codec writes the reply where it will leave from.
+    fn keyed(&self, form: &Form<'_>, key: &Key<'_>, op: &Op<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
+        let Some(group) = self.group_of(&key.bytes) else { return Verdict::Close };
+        let asked = Asked { key, op, now: ask.now };
+        match group.submit(&asked, |reply| proto::encode_reply(form, key, reply, out)) {
+            Ok(lsn) => {
+                out.seal(lsn);
+                Verdict::Done
+            }
+            Err(Busy) => Verdict::Parked { resume: 0 },
+        }
+    }
+
+    /// Begins counting anew (`stats reset`).
+    fn reset_counters(&self) {
+        for group in self.groups.iter() {
+            group.reset_counters();
+        }
+        for traffic in &self.traffic {
+            traffic.reset();
+        }
+        let counters = [&self.flushes, &self.auth_commands, &self.auth_errors];
+        for counter in counters.into_iter().chain([&self.registry.rejected, &self.registry.accepted]) {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Commands that are not about keys.
+
+use std::sync::atomic::Ordering;
+
+use super::Dispatch;
+use crate::base::command::{Command, StatsTopic, Tuning};
+use crate::base::lsn::Lsn;
+use crate::base::reply::Denial;
+use crate::base::time::Exptime;
+use crate::conn::{Ask, Outbox, Verdict};
+use crate::group::Busy;
+use crate::proto::{self, Form, texts};
+
+/// The least that `cache_memlimit` takes, megabytes: memcached's.
+const MEMLIMIT_MIN_MB: u64 = 8;
+
+impl Dispatch {
+    /// Answers a command that is not about keys.
+    pub(super) fn administer(
+        &self,
+        command: &Command<'_>,
+        form: &Form<'_>,
+        ask: &mut Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        let text = match command {
+            Command::FlushAll(exptime) => return self.flush_all(*exptime, form, ask, out),
+            Command::Stats(topic) => return self.show_stats(*topic, ask, out),
+            Command::Version => texts::VERSION,
+            Command::Noop => texts::MN,
+            Command::Verbosity(level) => {
+                log::set_max_level(level_of(*level));
+                texts::OK
+            }
+            Command::CacheMemlimit(megabytes) => self.set_memlimit(*megabytes),
+            Command::Shutdown(_) if self.settings.shutdown_enabled => {
+                self.control.shut_down();
+                return Verdict::Close;
+            }
+            Command::Shutdown(_) => texts::SHUTDOWN_OFF,
+            Command::Quit => return Verdict::Close,
+            Command::Authenticate(payload) => self.authenticate(payload, ask),
+            Command::Tuning(Tuning::Answer(text)) => text,
+            Command::Dump(_) | Command::Watch(_) | Command::Keyed(..) | Command::Read(..) => texts::ERROR,
+        };
+        proto::encode_text(form, text, out);
+        out.seal(Lsn::ZERO);
+        Verdict::Done
+    }
+
+    /// Flushes group after group; a group that is busy is tried again, the earlier ones are not.
+    fn flush_all(
+        &self,
+        exptime: Option<Exptime>,
+        form: &Form<'_>,
+        ask: &Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        let mut last = Lsn::ZERO;
+        for (index, group) in self.groups.iter().enumerate().skip(ask.resume) {
+            match group.flush(exptime, ask.now) {
+                Ok(Ok(lsn)) => last = last.max(lsn),
+                Ok(Err(denial)) => return self.deny(denial, form, out),
+                Err(Busy) => return Verdict::Parked { resume: index },
+            }
+        }
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        proto::encode_text(form, texts::OK, out);
+        out.seal(last);
+        Verdict::Done
+    }
+
+    fn deny(&self, denial: Denial, form: &Form<'_>, out: &mut Outbox) -> Verdict {
+        proto::encode_text(form, texts::denial(denial), out);
+        out.seal(Lsn::ZERO);
+        Verdict::Done
+    }
+
+    fn show_stats(&self, topic: StatsTopic<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
+        self.write_stats(topic, ask.now, out);
+        out.seal(Lsn::ZERO);
+        Verdict::Done
+    }
+
+    fn set_memlimit(&self, megabytes: u64) -> &'static [u8] {
+        if megabytes < MEMLIMIT_MIN_MB {
+            return texts::MEMLIMIT_SMALL;
+        }
+        let Some(bytes) =
+            usize::try_from(megabytes).ok().and_then(|megabytes| megabytes.checked_mul(1 << 20))
+        else {
+            return texts::MEMLIMIT_LARGE;
+        };
+        self.shared.set_memory_limit(bytes);
+        texts::OK
+    }
+
+    fn authenticate(&self, payload: &[u8], ask: &mut Ask<'_>) -> &'static [u8] {
+        self.auth_commands.fetch_add(1, Ordering::Relaxed);
+        if self.users.as_ref().is_some_and(|users| users.accepts(payload)) {
+            ask.session.authenticated = true;
+            return texts::STORED;
+        }
+        self.auth_errors.fetch_add(1, Ordering::Relaxed);
+        texts::AUTH_FAILURE
+    }
+}
+
+/// What a verbosity means for the log: memcached's 0, 1 and 2.
+fn level_of(verbosity: u32) -> log::LevelFilter {
+    match verbosity {
+        0 => log::LevelFilter::Warn,
+        1 => log::LevelFilter::Info,
+        2 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    }
+}

@@ -1,0 +1,51 @@
+//! Reads of several keys: get, gets, gat, gats.
+
+use super::Dispatch;
+use crate::base::command::{Get, Key, Keys, Op};
+use crate::base::limits::OUTBOX_BYTES_MAX;
+use crate::base::lsn::Lsn;
+use crate::base::reply::Reply;
+use crate::conn::{Ask, Outbox, Verdict};
+use crate::group::{Asked, Busy};
+use crate::proto::{self, Form, texts};
+
+impl Dispatch {
+    /// Answers key after key. A reply that outgrows the outbox pauses between two keys and goes on when it has drained.
+    pub(super) fn read(
+        &self,
+        form: &Form<'_>,
+        keys: Keys<'_>,
+        get: &Get,
+        ask: &Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        let op = Op::Get(*get);
+        let mut rest = Keys(keys.0.get(ask.resume..).unwrap_or_default());
+        while let Some((key, next)) = rest.split_first() {
+            let resume = keys.0.len() - rest.0.len();
+            if out.unsent_bytes() >= OUTBOX_BYTES_MAX {
+                return Verdict::Paused { resume };
+            }
+            let Some(group) = self.group_of(key) else { return Verdict::Close };
+            let key = Key::plain(key);
+            let asked = Asked { key: &key, op: &op, now: ask.now };
+            let mut is_denied = false;
+            let answer = |reply: &Reply<'_>| {
+                is_denied = matches!(reply, Reply::Denied(_));
+                proto::encode_reply(form, &key, reply, out);
+            };
+            match group.submit(&asked, answer) {
+                Ok(lsn) => out.seal(lsn),
+                Err(Busy) => return Verdict::Parked { resume },
+            }
+            if is_denied {
+                // The error line ends the reply: without END nobody takes the keys not asked for as misses.
+                return Verdict::Done;
+            }
+            rest = next;
+        }
+        proto::encode_text(form, texts::END, out);
+        out.seal(Lsn::ZERO);
+        Verdict::Done
+    }
+}

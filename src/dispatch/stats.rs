@@ -1,0 +1,403 @@
+//! What `stats` shows (PROTOCOL.md sections 4 and 9): every field of memcached's, true where it means something here,
+//! else 0 or the neutral value.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::sync::atomic::Ordering;
+
+use super::Dispatch;
+use crate::base::command::StatsTopic;
+use crate::base::counters::GroupCounters;
+use crate::base::reply::Sink;
+use crate::base::time::UnixMs;
+use crate::conn::registry::Traffic;
+use crate::conn::{Backend, Outbox};
+use crate::group::figures::Figures;
+use crate::proto::texts;
+
+/// The memcached that Larder answers like.
+const MEMCACHED_VERSION: &str = "1.6.45";
+
+/// What is shown of the configuration.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Whether `shutdown` is allowed (`-A`).
+    pub shutdown_enabled: bool,
+    /// When the process began.
+    pub started: UnixMs,
+    /// Workers.
+    pub threads: usize,
+    /// `-c`.
+    pub max_connections: usize,
+    /// Idle timeout, seconds; 0 for none.
+    pub idle_timeout_s: u32,
+    /// The lines of `stats settings`, but for `maxbytes`, which can change.
+    pub lines: Vec<(&'static str, String)>,
+    /// The durability level as the command line names it.
+    pub durability: &'static str,
+}
+
+/// Writes `STAT name value` lines.
+struct Table<'a> {
+    out: &'a mut Outbox,
+    line: Vec<u8>,
+}
+
+impl Table<'_> {
+    fn row(&mut self, name: impl Display, value: impl Display) {
+        self.line.clear();
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.line, "STAT {name} {value}\r\n");
+        self.out.put(&self.line);
+    }
+
+    fn rows(&mut self, rows: &[(&str, u64)]) {
+        for (name, value) in rows {
+            self.row(name, value);
+        }
+    }
+
+    /// Fields that steer or count workings which Larder has not.
+    fn zeros(&mut self, names: &[&str]) {
+        for name in names {
+            self.row(name, 0);
+        }
+    }
+}
+
+/// Everything that is added up for one answer.
+struct Totals {
+    counters: GroupCounters,
+    figures: Figures,
+    bytes_read: u64,
+    bytes_written: u64,
+    conn_yields: u64,
+    idle_kicks: u64,
+    pinned_bytes: u64,
+}
+
+impl Dispatch {
+    /// Writes the answer to `stats TOPIC`.
+    pub(super) fn write_stats(&self, topic: StatsTopic<'_>, now: UnixMs, out: &mut Outbox) {
+        if let StatsTopic::Reset = topic {
+            self.reset_counters();
+            return out.put(texts::RESET);
+        }
+        if let StatsTopic::Unknown(_) = topic {
+            return out.put(texts::ERROR);
+        }
+        if let StatsTopic::DetailOn | StatsTopic::DetailOff = topic {
+            return out.put(texts::OK);
+        }
+        let table = &mut Table { out, line: Vec::new() };
+        match topic {
+            StatsTopic::General => self.general(table, now),
+            StatsTopic::Settings => self.settings(table),
+            StatsTopic::Items => self.items(table),
+            StatsTopic::Slabs => self.slabs(table),
+            StatsTopic::Sizes => table.row("sizes_status", "disabled"),
+            StatsTopic::Conns => self.conns(table, now),
+            StatsTopic::Larder => self.larder(table),
+            StatsTopic::Groups => self.each_group(table),
+            _ => {}
+        }
+        out.put(texts::END);
+    }
+
+    fn totals(&self) -> Totals {
+        let mut figures = Figures::default();
+        for group in self.groups.iter() {
+            figures += &group.figures();
+        }
+        let sum = |field: fn(&Traffic) -> u64| self.traffic.iter().map(|traffic| field(traffic)).sum();
+        Totals {
+            counters: figures.counters,
+            figures,
+            bytes_read: sum(|traffic| traffic.bytes_read.load(Ordering::Relaxed)),
+            bytes_written: sum(|traffic| traffic.bytes_written.load(Ordering::Relaxed)),
+            conn_yields: sum(|traffic| traffic.conn_yields.load(Ordering::Relaxed)),
+            idle_kicks: sum(|traffic| traffic.idle_kicks.load(Ordering::Relaxed)),
+            pinned_bytes: sum(|traffic| traffic.pinned_bytes.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn general(&self, table: &mut Table<'_>, now: UnixMs) {
+        let totals = self.totals();
+        self.process(table, now);
+        self.connections(table);
+        commands(table, &totals.counters, self);
+        if self.settings.idle_timeout_s > 0 {
+            table.row("idle_kicks", totals.idle_kicks);
+        }
+        table.rows(&[
+            ("bytes_read", totals.bytes_read),
+            ("bytes_written", totals.bytes_written),
+            ("limit_maxbytes", self.shared.budget.limit() as u64),
+            ("accepting_conns", 1),
+            ("listen_disabled_num", 0),
+            ("time_in_listen_disabled_us", 0),
+            ("threads", self.settings.threads as u64),
+            ("conn_yields", totals.conn_yields),
+        ]);
+        table.zeros(&[
+            "hash_power_level",
+            "hash_bytes",
+            "hash_is_expanding",
+            "slab_reassign_rescues",
+            "slab_reassign_chunk_rescues",
+            "slab_reassign_inline_reclaim",
+            "slab_reassign_busy_items",
+            "slab_reassign_busy_deletes",
+            "slab_reassign_busy_nomem",
+        ]);
+        table.row("slab_reassign_last_busy_status", "none");
+        table.zeros(&[
+            "slab_reassign_running",
+            "slabs_moved",
+            "lru_crawler_running",
+            "lru_crawler_starts",
+            "lru_maintainer_juggles",
+            "malloc_fails",
+            "log_worker_dropped",
+            "log_worker_written",
+            "log_watcher_skipped",
+            "log_watcher_sent",
+            "log_watchers",
+            "unexpected_napi_ids",
+            "round_robin_fallback",
+        ]);
+        table.rows(&[
+            ("bytes", totals.figures.item_bytes),
+            ("curr_items", totals.figures.items),
+            ("total_items", totals.counters.total_items),
+            ("slab_global_page_pool", 0),
+            ("expired_unfetched", totals.figures.hot.expired_unfetched),
+            ("evicted_unfetched", totals.figures.hot.evicted_unfetched),
+            ("evicted_active", totals.figures.hot.evicted_active),
+            ("evictions", totals.figures.hot.evictions),
+            ("reclaimed", totals.figures.hot.reclaimed),
+        ]);
+        table.zeros(&[
+            "crawler_reclaimed",
+            "crawler_items_checked",
+            "lrutail_reflocked",
+            "moves_to_cold",
+            "moves_to_warm",
+            "moves_within_lru",
+            "direct_reclaims",
+            "lru_bumps_dropped",
+        ]);
+    }
+
+    fn process(&self, table: &mut Table<'_>, now: UnixMs) {
+        table.row("pid", std::process::id());
+        table.row("uptime", now.seconds().saturating_sub(self.settings.started.seconds()));
+        table.row("time", now.seconds());
+        table.row("version", MEMCACHED_VERSION);
+        table.row("libevent", "none");
+        table.row("pointer_size", usize::BITS);
+        let (user, system) = processor_times();
+        table.row("rusage_user", user);
+        table.row("rusage_system", system);
+    }
+
+    fn connections(&self, table: &mut Table<'_>) {
+        let clients = self.registry.clients() as u64;
+        table.rows(&[
+            ("max_connections", self.settings.max_connections as u64),
+            ("curr_connections", clients),
+            ("total_connections", self.registry.accepted.load(Ordering::Relaxed)),
+            ("rejected_connections", self.registry.rejected.load(Ordering::Relaxed)),
+            ("connection_structures", clients),
+        ]);
+        table.zeros(&[
+            "response_obj_oom",
+            "response_obj_count",
+            "response_obj_bytes",
+            "read_buf_count",
+            "read_buf_bytes",
+            "read_buf_bytes_free",
+            "read_buf_oom",
+            "reserved_fds",
+        ]);
+    }
+
+    fn settings(&self, table: &mut Table<'_>) {
+        table.row("maxbytes", self.shared.budget.limit());
+        for (name, value) in &self.settings.lines {
+            table.row(name, value);
+        }
+    }
+
+    /// Larder has no slab classes: everything is shown as class 1.
+    fn items(&self, table: &mut Table<'_>) {
+        let totals = self.totals();
+        if totals.figures.items == 0 {
+            return;
+        }
+        for (name, value) in [
+            ("number", totals.figures.items),
+            ("number_hot", 0),
+            ("number_warm", 0),
+            ("number_cold", totals.figures.items),
+            ("age_hot", 0),
+            ("age_warm", 0),
+            ("age", 0),
+            ("mem_requested", totals.figures.item_bytes),
+            ("evicted", totals.figures.hot.evictions),
+            ("evicted_nonzero", 0),
+            ("evicted_time", 0),
+            ("outofmemory", totals.counters.store_no_memory),
+            ("tailrepairs", 0),
+            ("reclaimed", totals.figures.hot.reclaimed),
+            ("expired_unfetched", totals.figures.hot.expired_unfetched),
+            ("evicted_unfetched", totals.figures.hot.evicted_unfetched),
+            ("evicted_active", totals.figures.hot.evicted_active),
+            ("crawler_reclaimed", 0),
+            ("crawler_items_checked", 0),
+            ("lrutail_reflocked", 0),
+            ("moves_to_cold", 0),
+            ("moves_to_warm", 0),
+            ("moves_within_lru", 0),
+            ("direct_reclaims", 0),
+            ("hits_to_hot", 0),
+            ("hits_to_warm", 0),
+            ("hits_to_cold", totals.counters.get_hits),
+            ("hits_to_temp", 0),
+        ] {
+            table.row(format_args!("items:1:{name}"), value);
+        }
+    }
+
+    fn slabs(&self, table: &mut Table<'_>) {
+        let Totals { counters, figures, .. } = self.totals();
+        if figures.items > 0 {
+            for (name, value) in [
+                ("chunk_size", 0),
+                ("chunks_per_page", 0),
+                ("total_pages", 0),
+                ("total_chunks", figures.items),
+                ("used_chunks", figures.items),
+                ("free_chunks", 0),
+                ("free_chunks_end", 0),
+                ("get_hits", counters.get_hits),
+                ("cmd_set", counters.cmd_set),
+                ("delete_hits", counters.delete_hits),
+                ("incr_hits", counters.incr_hits),
+                ("decr_hits", counters.decr_hits),
+                ("cas_hits", counters.cas_hits),
+                ("cas_badval", counters.cas_badval),
+                ("touch_hits", counters.touch_hits),
+            ] {
+                table.row(format_args!("1:{name}"), value);
+            }
+        }
+        table.row("active_slabs", u64::from(figures.items > 0));
+        table.row("total_malloced", self.shared.budget.used());
+    }
+
+    fn conns(&self, table: &mut Table<'_>, now: UnixMs) {
+        self.registry.visit(|id, entry| {
+            table.row(format_args!("{id}:addr"), &entry.address);
+            let idle_s = now.seconds().saturating_sub(entry.last_request_s.load(Ordering::Relaxed));
+            match &entry.listen_address {
+                None => table.row(format_args!("{id}:state"), "conn_listening"),
+                Some(listen_address) => {
+                    table.row(format_args!("{id}:listen_addr"), listen_address);
+                    table.row(format_args!("{id}:state"), "conn_read");
+                }
+            }
+            table.row(format_args!("{id}:secs_since_last_cmd"), idle_s);
+        });
+    }
+
+    /// Larder's own figures.
+    fn larder(&self, table: &mut Table<'_>) {
+        let Totals { counters, figures, pinned_bytes, .. } = self.totals();
+        table.row("larder_version", env!("CARGO_PKG_VERSION"));
+        table.row("durability", self.settings.durability);
+        table.row("groups", self.groups.len());
+        table.row("hash", self.placement.hash.name());
+        table.row("memory_limit_bytes", self.shared.budget.limit());
+        table.row("memory_used_bytes", self.shared.budget.used());
+        table.row("memory_dirty_bytes", self.shared.budget.dirty_used());
+        table.row("memory_dirty_bytes_max", self.shared.dirty_bytes_max.load(Ordering::Relaxed));
+        table.row("outbox_pinned_bytes", pinned_bytes);
+        table.rows(&[
+            ("items_in_memory", figures.hot.live),
+            ("items_dirty", figures.hot.dirty),
+            ("items_in_store", figures.rows),
+            ("store_payload_bytes", figures.payload_bytes),
+            ("groups_complete", figures.complete_groups),
+            ("cold_reads", counters.cold_reads),
+            ("cooled", figures.hot.cooled),
+            ("parked", counters.parked),
+        ]);
+        let Some(log) = self.shared.log.get() else { return };
+        table.row("log_state", if self.is_stopped() { "stopped" } else { "running" });
+        table.row("log_appended_lsn", log.appended_lsn());
+        table.row("log_safe_lsn", log.safe_lsn());
+        table.row("log_durable_lsn", log.durable_lsn());
+        table.row("log_used_bytes", log.used_bytes());
+        table.row("log_bytes_max", log.bytes_max());
+    }
+
+    fn each_group(&self, table: &mut Table<'_>) {
+        for group in self.groups.iter() {
+            let figures = group.figures();
+            let id = group.id;
+            for (name, value) in [
+                ("items", figures.items),
+                ("items_in_memory", figures.hot.live),
+                ("items_dirty", figures.hot.dirty),
+                ("items_in_store", figures.rows),
+                ("bytes", figures.item_bytes),
+                ("complete", figures.complete_groups),
+                ("get_hits", figures.counters.get_hits),
+                ("get_misses", figures.counters.get_misses),
+                ("cmd_set", figures.counters.cmd_set),
+                ("cold_reads", figures.counters.cold_reads),
+            ] {
+                table.row(format_args!("{id}:{name}"), value);
+            }
+        }
+    }
+}
+
+fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch) {
+    table.rows(&[
+        ("cmd_get", counters.cmd_get),
+        ("cmd_set", counters.cmd_set),
+        ("cmd_flush", dispatch.flushes.load(Ordering::Relaxed)),
+        ("cmd_touch", counters.cmd_touch),
+        ("cmd_meta", counters.cmd_meta),
+        ("get_hits", counters.get_hits),
+        ("get_misses", counters.get_misses),
+        ("get_expired", counters.get_expired),
+        ("get_flushed", counters.get_flushed),
+        ("delete_misses", counters.delete_misses),
+        ("delete_hits", counters.delete_hits),
+        ("incr_misses", counters.incr_misses),
+        ("incr_hits", counters.incr_hits),
+        ("decr_misses", counters.decr_misses),
+        ("decr_hits", counters.decr_hits),
+        ("cas_misses", counters.cas_misses),
+        ("cas_hits", counters.cas_hits),
+        ("cas_badval", counters.cas_badval),
+        ("touch_hits", counters.touch_hits),
+        ("touch_misses", counters.touch_misses),
+        ("store_too_large", counters.store_too_large),
+        ("store_no_memory", counters.store_no_memory),
+        ("auth_cmds", dispatch.auth_commands.load(Ordering::Relaxed)),
+        ("auth_errors", dispatch.auth_errors.load(Ordering::Relaxed)),
+    ]);
+}
+
+/// User and system time of this process, as memcached writes them: seconds with six decimals.
+fn processor_times() -> (String, String) {
+    let text = |time: nix::sys::time::TimeVal| format!("{}.{:06}", time.tv_sec(), time.tv_usec());
+    match nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF) {
+        Ok(usage) => (text(usage.user_time()), text(usage.system_time())),
+        Err(_) => ("0.000000".into(), "0.000000".into()),
+    }
+}
