@@ -1,0 +1,267 @@
+//! Opening what is kept: directory, stores, log; then the log's records into memory.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::base::fault::{Fault, FaultKind};
+use crate::base::limits;
+use crate::base::lsn::{GroupId, Lsn};
+use crate::base::time::{Clock, UnixMs};
+use crate::base::version::Version;
+use crate::binlog::{self, RealDisk, Recovery, Starts};
+use crate::config::{Config, Data, Fsync, Keep, PlacementChoice};
+use crate::engine::Rules;
+use crate::group::keeper::{CEILING_AHEAD_MS, Ceiling};
+use crate::group::{Group, Shared};
+use crate::hot::{self, Budget, Hot};
+use crate::route::{Hash, HashTag, Placement};
+use crate::store::directory::{self, Directory, Wanted};
+use crate::store::{GroupIdentity, Store, StoreOptions};
+
+/// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
+const CACHE_PART: usize = 16;
+/// See [`CACHE_PART`].
+const CACHE_BYTES_MIN: usize = 64 * 1024;
+/// Dirty entries may take this part of `-m` before writers wait.
+const DIRTY_PART: u64 = 2;
+/// The log has at least so many segments.
+const SEGMENTS_MIN: u64 = 8;
+
+/// Everything that was opened and recovered.
+pub(super) struct Opened {
+    pub(super) placement: Placement,
+    pub(super) groups: Arc<[Group]>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) ceiling: Arc<dyn Ceiling>,
+    pub(super) directory: Option<Directory>,
+}
+
+/// The file of starts, shared by those who raise the ceiling.
+struct StartsFile(Mutex<Starts>);
+
+impl Ceiling for StartsFile {
+    fn raise(&self, version: Version) -> Result<(), Fault> {
+        self.0.lock().raise(version)
+    }
+}
+
+/// Nothing is kept, nothing can be issued twice.
+struct NoCeiling;
+
+impl Ceiling for NoCeiling {
+    fn raise(&self, _: Version) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// Opens and recovers what the configuration says.
+pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
+    match &config.keep {
+        Keep::Nothing => open_nothing(config),
+        Keep::Data(data) => open_data(config, data, clock),
+    }
+}
+
+fn open_nothing(config: &Config) -> Result<Opened, Fault> {
+    let placement = placement(&config.placement)?;
+    let shared = Arc::new(shared(config, 0, Version(u64::MAX)));
+    let group = |id| {
+        Group::new(GroupId(id), Arc::clone(&shared), None, memory(config, &placement, &shared), Version::ZERO)
+    };
+    let groups = (0..placement.group_count.get()).map(group).collect();
+    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None })
+}
+
+fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
+    let began = Instant::now();
+    let (directory, identity) = Directory::open(&data.dir, wanted(&config.placement))?;
+    let placement = placement_of(&identity)?;
+    let disk = Arc::new(RealDisk::open(&directory.binlog())?);
+    let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk) as Arc<dyn binlog::Disk>)?;
+    let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
+    starts.raise(ceiling)?;
+    let shared = Arc::new(shared(config, identity.server, ceiling));
+    let stores = open_stores(config, &directory, &identity)?;
+    let rows: u64 = stores.iter().map(|store| store.state().rows).sum();
+    let dir = data.dir.display();
+    log::info!("{dir}: {} groups with {rows} items opened in {:?}", stores.len(), began.elapsed());
+
+    let groups: Arc<[Group]> = stores
+        .into_iter()
+        .zip(0..)
+        .map(|(store, id)| {
+            let floor = floor.max(store.state().version_max);
+            Group::new(
+                GroupId(id),
+                Arc::clone(&shared),
+                Some(store),
+                memory(config, &placement, &shared),
+                floor,
+            )
+        })
+        .collect();
+    let options = log_options(data, identity.server, incarnation);
+    let log = recover(disk, options, &groups)?;
+    let _ = shared.log.set(log);
+    let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
+    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory) })
+}
+
+/// Replays the log into the groups and opens it for writing.
+fn recover(
+    disk: Arc<RealDisk>,
+    options: binlog::Options,
+    groups: &[Group],
+) -> Result<Arc<binlog::Log>, Fault> {
+    let began = Instant::now();
+    let mut applied: u64 = 0;
+    let recovery = Recovery::open(disk, options)?;
+    let mut told = 0;
+    let recovered = recovery.replay(
+        |lsn, entry| {
+            let Some(group) = groups.get(usize::from(entry.group.0)) else {
+                let message =
+                    format!("a record of group {}, but there are {} groups", entry.group, groups.len());
+                return Err(Fault::new(FaultKind::Corrupt, message).lsn(lsn));
+            };
+            applied += u64::from(group.apply(lsn, entry)?);
+            Ok(())
+        },
+        |progress| {
+            let quarter = progress.bytes * 4 / progress.bytes_total.max(1);
+            if quarter > told && progress.bytes_total > limits::SEGMENT_BYTES_DEFAULT {
+                told = quarter;
+                log::info!(
+                    "replaying the log: {} of {} MB",
+                    progress.bytes >> 20,
+                    progress.bytes_total >> 20
+                );
+            }
+        },
+    )?;
+    let report = &recovered.report;
+    log::info!(
+        "log: {} records ({} MB) read, {applied} applied, LSN {} to {}, in {:?}",
+        report.records,
+        report.bytes >> 20,
+        report.trim_lsn.next(),
+        report.end,
+        began.elapsed()
+    );
+    if let Some(cut) = &report.cut {
+        log::warn!(
+            "log: a torn tail of {} bytes was cut off {} at offset {}; nothing in it was promised to be durable",
+            cut.bytes,
+            cut.path.display(),
+            cut.offset
+        );
+    }
+    let floor = groups.iter().map(Group::applied_lsn).max().unwrap_or(Lsn::ZERO);
+    recovered.finish(floor)
+}
+
+fn open_stores(
+    config: &Config,
+    directory: &Directory,
+    identity: &directory::Identity,
+) -> Result<Vec<Store>, Fault> {
+    let group_count = identity.group_count;
+    let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
+    let cache_bytes = (bytes / CACHE_PART / usize::from(group_count.max(1))).max(CACHE_BYTES_MIN);
+    let open = |id| {
+        let group = GroupId(id);
+        let owner = GroupIdentity { directory_id: identity.directory_id, group, group_count };
+        Store::open(&directory.group(group), owner, StoreOptions { cache_bytes })
+    };
+    (0..group_count).map(open).collect()
+}
+
+fn shared(config: &Config, server: u16, ceiling: Version) -> Shared {
+    let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
+    Shared {
+        log: OnceLock::new(),
+        budget: Arc::new(Budget::new(bytes)),
+        rules: Rules { item_bytes_max: config.memory.item_bytes_max, cas_enabled: config.allow.cas },
+        server,
+        version_ceiling: AtomicU64::new(ceiling.0),
+        bell: Default::default(),
+        dirty_bytes_max: AtomicU64::new(config.memory.bytes / DIRTY_PART),
+        trouble: Default::default(),
+    }
+}
+
+impl Shared {
+    /// Sets the memory bound (`cache_memlimit`), bytes.
+    pub fn set_memory_limit(&self, bytes: usize) {
+        self.budget.set_limit(bytes);
+        self.dirty_bytes_max.store(bytes as u64 / DIRTY_PART, Ordering::Relaxed);
+        self.bell.ring();
+    }
+}
+
+/// An empty memory for one group.
+fn memory(config: &Config, placement: &Placement, shared: &Shared) -> Hot {
+    let groups = usize::from(placement.group_count.get());
+    let options = hot::Options {
+        persistent: config.keep != Keep::Nothing,
+        evicts: config.memory.evict || config.keep != Keep::Nothing,
+        segment_bytes: hot::Options::segment_bytes_for(shared.budget.limit(), groups),
+    };
+    Hot::new(Arc::clone(&shared.budget), options)
+}
+
+fn log_options(data: &Data, server: u16, incarnation: u32) -> binlog::Options {
+    let fsync = match data.fsync {
+        Fsync::Always => binlog::Fsync::Always,
+        Fsync::EverySecond => binlog::Fsync::EverySec,
+        Fsync::Never => binlog::Fsync::Never,
+    };
+    let log_bytes_max = data.log_bytes.unwrap_or(limits::LOG_BYTES_DEFAULT);
+    let segment_bytes = (log_bytes_max / SEGMENTS_MIN).min(limits::SEGMENT_BYTES_DEFAULT) / 4096 * 4096;
+    // Seeded by the system: a number that clients cannot guess.
+    let salt = RandomState::new().hash_one(incarnation);
+    binlog::Options { segment_bytes, log_bytes_max, ..binlog::Options::new(fsync, server, incarnation, salt) }
+}
+
+fn wanted(choice: &PlacementChoice) -> Wanted {
+    Wanted {
+        group_count: choice.group_count.map(u16::from),
+        hash: choice.hash.map(|hash| match hash {
+            Hash::Larder => directory::HashName::Larder,
+            Hash::Fastdht => directory::HashName::Fastdht,
+        }),
+        hash_tag: choice.hash_tag.map(|tag| match tag {
+            HashTag::Braces => directory::HashTag::Braces,
+            HashTag::None => directory::HashTag::None,
+        }),
+        server: None,
+    }
+}
+
+fn placement_of(identity: &directory::Identity) -> Result<Placement, Fault> {
+    placement(&PlacementChoice {
+        group_count: std::num::NonZeroU16::new(identity.group_count),
+        hash: Some(match identity.hash {
+            directory::HashName::Larder => Hash::Larder,
+            directory::HashName::Fastdht => Hash::Fastdht,
+        }),
+        hash_tag: Some(match identity.hash_tag {
+            directory::HashTag::Braces => HashTag::Braces,
+            directory::HashTag::None => HashTag::None,
+        }),
+    })
+}
+
+fn placement(choice: &PlacementChoice) -> Result<Placement, Fault> {
+    let count = choice.group_count.or(std::num::NonZeroU16::new(limits::GROUPS_DEFAULT));
+    let group_count = count.ok_or_else(|| Fault::new(FaultKind::Corrupt, "there are no groups"))?;
+    Ok(Placement {
+        hash: choice.hash.unwrap_or(Hash::Larder),
+        hash_tag: choice.hash_tag.unwrap_or(HashTag::Braces),
+        group_count,
+    })
+}

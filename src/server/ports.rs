@@ -1,0 +1,68 @@
+//! Where clients come in: addresses bound, and told to whoever asked for a free one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use crate::base::fault::{Fault, FaultKind};
+use crate::config::{ListenAddr, Network};
+use crate::net::Bound;
+
+/// Binds everything that is listened on.
+pub(super) fn bind(network: &Network) -> Result<Vec<Bound>, Fault> {
+    let backlog = i32::try_from(network.backlog).unwrap_or(i32::MAX);
+    let mut bound = Vec::new();
+    if let Some(unix) = &network.unix_socket {
+        bound.push(Bound::unix(&unix.path, unix.mode, backlog)?);
+    }
+    for listen in &network.listen {
+        match listen {
+            ListenAddr::Socket(address) => bound.push(Bound::tcp(*address, backlog)?),
+            ListenAddr::Name { host, port } => {
+                for address in resolve(host, *port)? {
+                    bound.push(Bound::tcp(address, backlog)?);
+                }
+            }
+            ListenAddr::All { port } => {
+                bound.push(Bound::tcp((Ipv4Addr::UNSPECIFIED, *port).into(), backlog)?);
+                let port = addresses(&bound).last().map_or(*port, |address| address.port());
+                // A machine without IPv6 is no reason not to start.
+                bound.extend(Bound::tcp((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into(), backlog).ok());
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
+    let refusal = |why: String| {
+        Fault::new(
+            FaultKind::Unusable,
+            format!("-l {host}: {why}; write an address or a name of this machine"),
+        )
+    };
+    let found: Vec<SocketAddr> =
+        (host, port).to_socket_addrs().map_err(|error| refusal(error.to_string()))?.collect();
+    if found.is_empty() { Err(refusal("the name has no address".into())) } else { Ok(found) }
+}
+
+/// The TCP addresses among what is bound.
+pub(super) fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
+    bound
+        .iter()
+        .filter_map(|bound| if let Bound::Tcp(_, address) = bound { Some(*address) } else { None })
+        .collect()
+}
+
+/// Writes the ports to the file that `MEMCACHED_PORT_FILENAME` names: whole or not at all.
+pub(super) fn tell(network: &Network, addresses: &[SocketAddr]) -> Result<(), Fault> {
+    let Some(path) = &network.port_file else { return Ok(()) };
+    let lines = addresses.iter().map(|address| {
+        let family = if address.is_ipv6() { "INET6" } else { "INET" };
+        format!("TCP {family}: {}\n", address.port())
+    });
+    let text: String = lines.collect();
+    let mut draft = path.clone().into_os_string();
+    draft.push(".lck");
+    std::fs::write(&draft, text)
+        .and_then(|()| std::fs::rename(&draft, path))
+        .map_err(|error| Fault::io("cannot write the port file", path, &error))
+}

@@ -1,0 +1,125 @@
+//! What clients are told of the configuration: to the codec its limits, to `stats settings` its lines.
+
+use crate::base::time::UnixMs;
+use crate::config::{Config, Fsync, Keep, ListenAddr};
+use crate::dispatch::stats::Settings;
+use crate::proto::Limits;
+
+/// What the codec must know.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        item_bytes_max: config.memory.item_bytes_max,
+        flush_enabled: config.allow.flush,
+        dump_enabled: config.allow.dump,
+        watch_enabled: config.allow.watch,
+        shutdown_enabled: config.allow.shutdown,
+    }
+}
+
+/// The durability level as the command line names it.
+fn durability(config: &Config) -> &'static str {
+    match &config.keep {
+        Keep::Nothing => "memory-only",
+        Keep::Data(data) => match data.fsync {
+            Fsync::Always => "always",
+            Fsync::EverySecond => "everysec",
+            Fsync::Never => "never",
+        },
+    }
+}
+
+/// What `stats` shows. Fields of memcached's that steer nothing here have the value of a fresh memcached
+/// (PROTOCOL.md section 9), so that tools which read them go on.
+pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
+    let on = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let (inter, port) = listening(config);
+    let socket = config.network.unix_socket.as_ref();
+    let (path, mask) =
+        socket.map_or(("NULL".into(), 0o700), |unix| (unix.path.display().to_string(), unix.mode));
+    let threads = config.network.threads.to_string();
+    let mut lines: Vec<(&'static str, String)> = vec![
+        ("maxconns", config.network.connections_max.to_string()),
+        ("tcpport", port.to_string()),
+        ("udpport", "0".into()),
+        ("inter", inter),
+        ("verbosity", config.process.verbosity.to_string()),
+        ("oldest", "0".into()),
+        ("evictions", if config.memory.evict { "on" } else { "off" }.into()),
+        ("domain_socket", path),
+        ("umask", format!("{mask:o}")),
+        ("shutdown_command", on(config.allow.shutdown)),
+    ];
+    lines.extend(constants(&[("growth_factor", "1.25"), ("chunk_size", "48")]));
+    lines.extend([("num_threads", threads.clone()), ("num_threads_per_udp", threads)]);
+    lines.push(("stat_key_prefix", char::from(config.prefixes.delimiter).to_string()));
+    lines.push(("detail_enabled", on(config.prefixes.counted)));
+    lines.push(("reqs_per_event", config.network.turn_requests.to_string()));
+    lines.push(("cas_enabled", on(config.allow.cas)));
+    lines.push(("tcp_backlog", config.network.backlog.to_string()));
+    lines.push(("binding_protocol", "auto-negotiate".into()));
+    lines.push(("auth_enabled_sasl", "no".into()));
+    lines.push(("auth_enabled_ascii", on(config.allow.auth_file.is_some())));
+    lines.push(("item_size_max", config.memory.item_bytes_max.to_string()));
+    lines.extend(constants(&[
+        ("maxconns_fast", "yes"),
+        ("hashpower_init", "0"),
+        ("slab_reassign", "no"),
+        ("slab_automove", "0"),
+        ("slab_automove_ratio", "0.80"),
+        ("slab_automove_window", "10"),
+        ("slab_chunk_max", "524288"),
+        ("lru_crawler", "yes"),
+        ("lru_crawler_sleep", "100"),
+        ("lru_crawler_tocrawl", "0"),
+        ("tail_repair_time", "0"),
+    ]));
+    lines.push(("flush_enabled", on(config.allow.flush)));
+    lines.push(("dump_enabled", on(config.allow.dump)));
+    lines.extend(constants(&[
+        ("hash_algorithm", "foldhash"),
+        ("lru_maintainer_thread", "no"),
+        ("lru_segmented", "no"),
+        ("hot_lru_pct", "20"),
+        ("warm_lru_pct", "40"),
+        ("hot_max_factor", "0.20"),
+        ("warm_max_factor", "2.00"),
+        ("temp_lru", "no"),
+        ("temporary_ttl", "61"),
+    ]));
+    let idle_timeout_s = config.network.idle_timeout_s.unwrap_or(0);
+    lines.push(("idle_timeout", idle_timeout_s.to_string()));
+    lines.extend(constants(&[
+        ("watcher_logbuf_size", "262144"),
+        ("worker_logbuf_size", "65536"),
+        ("read_buf_mem_limit", "0"),
+        ("track_sizes", "no"),
+        ("inline_ascii_response", "no"),
+        ("ssl_enabled", "no"),
+        ("num_napi_ids", "0"),
+        ("memory_file", "(null)"),
+        ("client_flags_size", "4"),
+    ]));
+    Settings {
+        shutdown_enabled: config.allow.shutdown,
+        started,
+        threads: config.network.threads,
+        max_connections: config.network.connections_max,
+        idle_timeout_s,
+        lines,
+        durability: durability(config),
+    }
+}
+
+fn constants(rows: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    rows.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+}
+
+/// The first address that is listened on, as `inter` and `tcpport` show it.
+fn listening(config: &Config) -> (String, u16) {
+    match config.network.listen.first() {
+        Some(ListenAddr::Socket(address)) => (address.ip().to_string(), address.port()),
+        Some(ListenAddr::Name { host, port }) => (host.clone(), *port),
+        Some(ListenAddr::All { port }) => ("NULL".into(), *port),
+        None => ("NULL".into(), 0),
+    }
+}

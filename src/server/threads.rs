@@ -1,0 +1,273 @@
+//! The threads of a running server: who they are, how they begin and how they end.
+//!
+//! Workers and the listener serve; the log thread writes and syncs; the keeper checkpoints; the sweeper expires; the
+//! warmer reads the store into memory once and ends.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use mio::{Poll, Waker};
+
+use super::ShutDown;
+use super::open::Opened;
+use crate::base::fault::{Fault, FaultKind};
+use crate::base::time::Clock;
+use crate::binlog::Subscription;
+use crate::config::Config;
+use crate::conn::registry::{Registry, Traffic};
+use crate::dispatch::{Control, Dispatch, users::Users};
+use crate::group::keeper::{Bell, Keeper};
+use crate::group::sweep::Sweeper;
+use crate::group::warmup::{Warmth, warm_up};
+use crate::net::worker::{Settings, Surroundings};
+use crate::net::{Bound, Listener, Worker};
+use crate::store::directory::Directory;
+
+/// The token of a worker's waker in its poll.
+const WAKE: mio::Token = mio::Token(usize::MAX);
+
+/// Everything that runs.
+pub(super) struct Threads {
+    serving: Vec<JoinHandle<()>>,
+    keeping: Vec<JoinHandle<()>>,
+    log_thread: Option<JoinHandle<()>>,
+    wakers: Vec<Arc<Waker>>,
+    stop: Arc<AtomicBool>,
+    sweep_bell: Arc<Bell>,
+    keeper: Arc<Keeper>,
+    dispatch: Arc<Dispatch>,
+    control: Arc<Wiring>,
+    /// Locked until everything has ended.
+    _directory: Option<Directory>,
+}
+
+/// What the dispatch needs of the threads.
+struct Wiring {
+    shut_down: ShutDown,
+    /// Each worker's place among those whom the log wakes.
+    subscriptions: OnceLock<Vec<Subscription>>,
+}
+
+impl Control for Wiring {
+    fn shut_down(&self) {
+        (self.shut_down)();
+    }
+
+    fn want_wake(&self, worker: usize) {
+        if let Some(subscription) = self.subscriptions.get().and_then(|all| all.get(worker)) {
+            subscription.ask();
+        }
+    }
+}
+
+/// The backend over what was opened.
+pub(super) fn dispatch(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    opened: &Opened,
+    registry: &Arc<Registry>,
+    traffic: &[Arc<Traffic>],
+    control: Arc<dyn Control>,
+) -> Result<Dispatch, Fault> {
+    Ok(Dispatch {
+        placement: opened.placement,
+        groups: Arc::clone(&opened.groups),
+        shared: Arc::clone(&opened.shared),
+        limits: super::shown::limits(config),
+        settings: super::shown::settings(config, clock.now()),
+        registry: Arc::clone(registry),
+        traffic: traffic.to_vec(),
+        users: config.allow.auth_file.clone().map(Users::open).transpose()?,
+        control,
+        flushes: AtomicU64::new(0),
+        auth_commands: AtomicU64::new(0),
+        auth_errors: AtomicU64::new(0),
+    })
+}
+
+impl Threads {
+    /// Starts everything over what was opened.
+    pub(super) fn spawn(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        bound: Vec<Bound>,
+        opened: Opened,
+        shut_down: ShutDown,
+    ) -> Result<Threads, Fault> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let registry = Arc::new(Registry::default());
+        let traffic: Vec<Arc<Traffic>> = (0..config.network.threads).map(|_| Arc::default()).collect();
+        let control = Arc::new(Wiring { shut_down, subscriptions: OnceLock::new() });
+        let dispatch =
+            dispatch(config, &clock, &opened, &registry, &traffic, Arc::clone(&control) as Arc<dyn Control>)?;
+        let dispatch = Arc::new(dispatch);
+        let keeper = Arc::new(Keeper {
+            groups: Arc::clone(&opened.groups),
+            shared: Arc::clone(&opened.shared),
+            clock: Arc::clone(&clock),
+            ceiling: opened.ceiling,
+            stop: Arc::clone(&stop),
+        });
+        let mut threads = Threads {
+            serving: Vec::new(),
+            keeping: Vec::new(),
+            log_thread: None,
+            wakers: Vec::new(),
+            stop: Arc::clone(&stop),
+            sweep_bell: Arc::default(),
+            keeper,
+            dispatch: Arc::clone(&dispatch),
+            control,
+            _directory: opened.directory,
+        };
+        threads.keep(&clock)?;
+        let around = Surroundings {
+            backend: dispatch,
+            clock,
+            registry: Arc::clone(&registry),
+            open: Arc::new(AtomicUsize::new(0)),
+            stop,
+            settings: Settings {
+                turn_requests: config.network.turn_requests,
+                idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
+            },
+        };
+        threads
+            .serve(config, &around, traffic, bound)
+            .map_err(|error| Fault::new(FaultKind::Io, format!("cannot start serving: {error}")))?;
+        Ok(threads)
+    }
+
+    /// Starts the log thread, the keeper, the sweeper and the warmer.
+    fn keep(&mut self, clock: &Arc<dyn Clock>) -> Result<(), Fault> {
+        let shared = Arc::clone(&self.keeper.shared);
+        if let Some(log) = shared.log.get().cloned() {
+            self.log_thread = Some(spawn("log", move || crate::binlog::run(&log))?);
+        }
+        let keeper = Arc::clone(&self.keeper);
+        self.keeping.push(spawn("keeper", move || keeper.run())?);
+        let sweeper = Sweeper {
+            groups: Arc::clone(&self.keeper.groups),
+            shared,
+            clock: Arc::clone(clock),
+            stop: Arc::clone(&self.stop),
+            bell: Arc::clone(&self.sweep_bell),
+        };
+        self.keeping.push(spawn("sweeper", move || sweeper.run())?);
+        let (groups, stop) = (Arc::clone(&self.keeper.groups), Arc::clone(&self.stop));
+        self.keeping.push(spawn("warmer", move || {
+            let began = std::time::Instant::now();
+            match warm_up(&groups, || !stop.load(Ordering::Acquire)) {
+                Ok(Warmth::Complete) => {
+                    log::info!("warm: everything is in memory after {:?}", began.elapsed())
+                }
+                Ok(Warmth::Full) => log::info!("warm: memory is full after {:?}", began.elapsed()),
+                Ok(Warmth::Stopped) => {}
+                Err(fault) => log::error!("warming up ended early: {fault}"),
+            }
+        })?);
+        Ok(())
+    }
+
+    /// Starts the workers, and the listener last: whoever connects is served.
+    fn serve(
+        &mut self,
+        config: &Config,
+        around: &Surroundings<Dispatch>,
+        traffic: Vec<Arc<Traffic>>,
+        bound: Vec<Bound>,
+    ) -> io::Result<()> {
+        let mut inlets = Vec::new();
+        let mut workers = Vec::new();
+        for (index, traffic) in traffic.into_iter().enumerate() {
+            let poll = Poll::new()?;
+            let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+            self.wakers.push(Arc::clone(&waker));
+            let worker = Worker::new(index, waker, poll, traffic, around.clone());
+            inlets.push(worker.inlet());
+            workers.push(worker);
+        }
+        self.subscribe();
+        for worker in workers {
+            self.serving
+                .push(spawn("worker", move || ended("worker", worker.run())).map_err(io::Error::other)?);
+        }
+        let (listener, waker) = Listener::new(
+            bound,
+            inlets,
+            Arc::clone(&around.registry),
+            Arc::clone(&around.open),
+            config.network.connections_max,
+            Arc::clone(&self.stop),
+        )?;
+        self.wakers.push(waker);
+        self.serving
+            .push(spawn("listener", move || ended("listener", listener.run())).map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    /// Lets the log wake the workers.
+    fn subscribe(&self) {
+        let Some(log) = self.keeper.shared.log.get() else { return };
+        let wake = |waker: &Arc<Waker>| {
+            let waker = Arc::clone(waker);
+            log.subscribe(Arc::new(move || {
+                let _ = waker.wake();
+            }))
+        };
+        let subscriptions = self.wakers.iter().map(wake).collect();
+        let _ = self.control.subscriptions.set(subscriptions);
+    }
+
+    pub(super) fn reload(&self) {
+        if let Some(users) = &self.dispatch.users {
+            match users.reload() {
+                Ok(()) => log::info!("the users were read again"),
+                Err(fault) => log::error!("the users stay as they were: {fault}"),
+            }
+        }
+    }
+
+    /// Ends all threads in the order that loses nothing: first who takes requests, then who works on them, then a
+    /// checkpoint, and the log last.
+    pub(super) fn stop(mut self) -> Result<(), Fault> {
+        self.stop.store(true, Ordering::Release);
+        for waker in &self.wakers {
+            let _ = waker.wake();
+        }
+        self.keeper.shared.bell.ring();
+        self.sweep_bell.ring();
+        join(&mut self.serving);
+        join(&mut self.keeping);
+        let result = self.keeper.checkpoint_all();
+        if let Some(log) = self.keeper.shared.log.get() {
+            log.close();
+        }
+        join(&mut self.log_thread.take().into_iter().collect());
+        result
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(body)
+        .map_err(|error| Fault::new(FaultKind::Io, format!("cannot start the {name} thread: {error}")))
+}
+
+fn ended(name: &str, result: io::Result<()>) {
+    if let Err(error) = result {
+        log::error!("the {name} ended: {error}");
+    }
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for handle in threads.drain(..) {
+        if handle.join().is_err() {
+            log::error!("a thread ended by a panic");
+        }
+    }
+}
