@@ -1,7 +1,14 @@
 //! The one test binary. Every module is one kind of proof; the transcripts are the contract on the wire.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod answers;
+mod drivers;
 mod oracle;
+mod process;
+mod random;
 mod skips;
 mod tidy;
+mod torture;
 mod transcript;
 mod transcripts;
 mod wait;

@@ -113,7 +113,7 @@ fn differs(transcript: &Transcript) -> bool {
 }
 
 /// Plays whole and split, on as many threads as waiting makes useful; every mismatch, one after another.
-fn play_all(
+pub(crate) fn play_all(
     transcripts: &[&Transcript],
     play: impl Fn(&Transcript, bool) -> Result<(), String> + Sync,
 ) -> String {

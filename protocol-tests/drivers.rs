@@ -1,0 +1,185 @@
+//! The servers under test as wires: in process, and over TCP with one and four workers. Their clock is the test's.
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder::base::time::{Clock, UnixMs};
+use larder::config::{self, Config, Machine};
+use larder::conn::outbox::SLICES_MAX;
+use larder::conn::{Backend, Connection, Progress};
+use larder::server::{Embedded, Server};
+
+use crate::transcript::tcp::{self, TcpWire};
+use crate::transcript::{ConnId, Received, Wire};
+
+/// When the test's clock begins: some moment of 2023.
+const BEGIN_MS: u64 = 1_700_000_000_000;
+/// Requests of one turn.
+const TURN_REQUESTS: usize = 20;
+
+/// A clock that stands still until the test moves it.
+pub(crate) struct TestClock(AtomicU64);
+
+impl TestClock {
+    pub(crate) fn new() -> Arc<TestClock> {
+        Arc::new(TestClock(AtomicU64::new(BEGIN_MS)))
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        let ms = seconds.unsigned_abs() * 1000;
+        if seconds < 0 {
+            self.0.fetch_sub(ms, Ordering::SeqCst);
+        } else {
+            self.0.fetch_add(ms, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> UnixMs {
+        UnixMs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The configuration that these words ask for.
+///
+/// # Panics
+/// When they are refused.
+pub(crate) fn configured<'a>(words: impl IntoIterator<Item = &'a str>) -> Config {
+    let machine = Machine { cores: 2, working_dir: std::env::temp_dir(), port_file: None };
+    config::read(words.into_iter().map(Into::into), &machine).unwrap_or_else(|stop| panic!("{stop:?}"))
+}
+
+/// A server in this process, without sockets.
+pub(crate) struct InProcess {
+    server: Embedded,
+    clock: Arc<TestClock>,
+    connections: BTreeMap<usize, Connection>,
+    opened: usize,
+}
+
+impl InProcess {
+    pub(crate) fn start(options: &[String]) -> Result<InProcess, String> {
+        let clock = TestClock::new();
+        let words = ["--memory-only"].into_iter().chain(options.iter().map(String::as_str));
+        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
+        let server = Embedded::open(&configured(words), &shared).map_err(|fault| fault.to_string())?;
+        server.backend.registry.enter("tcp:127.0.0.1:1".into(), None, 0);
+        Ok(InProcess { server, clock, connections: BTreeMap::new(), opened: 0 })
+    }
+}
+
+impl Wire for InProcess {
+    fn connect(&mut self) -> ConnId {
+        self.opened += 1;
+        let now_s = self.clock.now().seconds();
+        let registry = &self.server.backend.registry;
+        registry.enter("tcp:127.0.0.1:2".into(), Some("tcp:127.0.0.1:1".into()), now_s);
+        self.connections.insert(self.opened, Connection::default());
+        ConnId(self.opened)
+    }
+
+    fn send(&mut self, conn: ConnId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&conn.0) else { return };
+        let backend = &self.server.backend;
+        let mut progress = connection.turn(bytes, TURN_REQUESTS, self.clock.now(), backend);
+        while matches!(progress, Progress::Again | Progress::Parked) {
+            progress = connection.turn(&[], TURN_REQUESTS, self.clock.now(), backend);
+        }
+        backend.end_turn();
+        connection.outbox.release(backend.safe_lsn());
+    }
+
+    fn receive(&mut self, conn: ConnId) -> Received {
+        let Some(connection) = self.connections.get_mut(&conn.0) else { return Received::Closed };
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = connection.outbox.ready(&mut slices);
+        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+        connection.outbox.advance(bytes.len());
+        match (bytes.is_empty(), connection.is_closing()) {
+            (false, _) => {
+                // What a full outbox held up goes on now.
+                self.send(conn, &[]);
+                Received::Bytes(bytes)
+            }
+            (true, true) => Received::Closed,
+            (true, false) => Received::Nothing,
+        }
+    }
+
+    fn hang_up(&mut self, conn: ConnId) {
+        self.connections.remove(&conn.0);
+    }
+
+    fn advance_clock(&mut self, seconds: i64) -> bool {
+        self.clock.advance(seconds);
+        true
+    }
+
+    fn exact_clock(&self) -> bool {
+        true
+    }
+}
+
+/// A server in this process, over TCP, keeping its data in a folder of its own.
+pub(crate) struct OverTcp {
+    server: Option<Server>,
+    wire: TcpWire,
+    _folder: tempfile::TempDir,
+}
+
+impl OverTcp {
+    pub(crate) fn start(threads: usize, options: &[String]) -> Result<OverTcp, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let data_dir = folder.path().join("data").display().to_string();
+        let threads = threads.to_string();
+        let own = ["-p", "-1", "-t", &threads, "--data-dir", &data_dir, "--groups", "4", "--log-size", "16m"];
+        let words = own.into_iter().chain(options.iter().map(String::as_str));
+        let clock = TestClock::new();
+        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
+        let server =
+            Server::start(&configured(words), shared, Arc::new(|| {})).map_err(|fault| fault.to_string())?;
+        let address = *server.addresses().first().ok_or("no address")?;
+        let lever = move |seconds| {
+            clock.advance(seconds);
+            true
+        };
+        let wire = TcpWire::new(address, tcp::Clock::Lever(Box::new(lever)));
+        Ok(OverTcp { server: Some(server), wire, _folder: folder })
+    }
+}
+
+impl Drop for OverTcp {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            let _ = server.stop();
+        }
+    }
+}
+
+impl Wire for OverTcp {
+    fn connect(&mut self) -> ConnId {
+        self.wire.connect()
+    }
+
+    fn send(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.wire.send(conn, bytes);
+    }
+
+    fn receive(&mut self, conn: ConnId) -> Received {
+        self.wire.receive(conn)
+    }
+
+    fn hang_up(&mut self, conn: ConnId) {
+        self.wire.hang_up(conn);
+    }
+
+    fn advance_clock(&mut self, seconds: i64) -> bool {
+        self.wire.advance_clock(seconds)
+    }
+
+    fn exact_clock(&self) -> bool {
+        true
+    }
+}
