@@ -3,6 +3,7 @@
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
 mod open;
+mod patience;
 mod ports;
 pub mod process;
 mod shown;

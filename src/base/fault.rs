@@ -16,7 +16,7 @@ pub enum FaultKind {
     Corrupt,
     /// The data is another server's, another format's or another group count's.
     Mismatch,
-    /// Somebody else uses the directory.
+    /// Somebody else uses the directory or the address.
     Locked,
     /// The place is not ours, or cannot be used.
     Unusable,

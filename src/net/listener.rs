@@ -27,8 +27,18 @@ const WAKE: Token = Token(usize::MAX);
 pub enum Bound {
     /// TCP and its real address.
     Tcp(std::net::TcpListener, SocketAddr),
-    /// A unix socket and its path, removed when the listener goes.
-    Unix(std::os::unix::net::UnixListener, PathBuf),
+    /// A unix socket and its file, which goes with it.
+    Unix(std::os::unix::net::UnixListener, SocketFile),
+}
+
+/// The file of a unix socket. Removed when dropped, so that a start that is refused leaves none behind.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Bound {
@@ -49,7 +59,7 @@ impl Bound {
         };
         let (listener, real) = bind().map_err(|error| {
             Fault::new(
-                FaultKind::Unusable,
+                bind_fault_kind(&error),
                 format!("cannot listen on {address}: {error}; choose another -l or -p"),
             )
         })?;
@@ -58,40 +68,40 @@ impl Bound {
 
     /// Binds a unix socket, replacing a stale one that nobody listens on. `mode` is the access mask (`-a`).
     pub fn unix(path: &Path, mode: u32, backlog: i32) -> Result<Bound, Fault> {
-        let bind = || -> io::Result<std::os::unix::net::UnixListener> {
+        let bind = || -> io::Result<Bound> {
             let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
             if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
                 std::fs::remove_file(path)?;
             }
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.bind(&socket2::SockAddr::unix(path)?)?;
+            let file = SocketFile(path.to_path_buf());
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
             socket.listen(backlog)?;
             socket.set_nonblocking(true)?;
-            Ok(socket.into())
+            Ok(Bound::Unix(socket.into(), file))
         };
-        let listener = bind().map_err(|error| {
+        bind().map_err(|error| {
             Fault::new(
-                FaultKind::Unusable,
+                bind_fault_kind(&error),
                 format!("cannot listen on this unix socket: {error}; choose another -s"),
             )
             .at(path)
-        })?;
-        Ok(Bound::Unix(listener, path.to_path_buf()))
+        })
     }
 
     /// The address as `stats conns` writes it.
     pub fn address(&self) -> String {
         match self {
             Bound::Tcp(_, address) => format!("tcp:{address}"),
-            Bound::Unix(_, path) => format!("unix:{}", path.display()),
+            Bound::Unix(_, file) => format!("unix:{}", file.0.display()),
         }
     }
 }
 
 enum Socketed {
     Tcp(TcpListener, Arc<str>),
-    Unix(UnixListener, Arc<str>, PathBuf),
+    Unix(UnixListener, Arc<str>, #[expect(dead_code, reason = "kept for its drop")] SocketFile),
 }
 
 /// Where the listener hands a connection: a worker's channel and what wakes it.
@@ -127,7 +137,7 @@ impl Listener {
             registry.enter(address.to_string(), None, 0);
             let mut socket = match one {
                 Bound::Tcp(socket, _) => Socketed::Tcp(TcpListener::from_std(socket), address),
-                Bound::Unix(socket, path) => Socketed::Unix(UnixListener::from_std(socket), address, path),
+                Bound::Unix(socket, file) => Socketed::Unix(UnixListener::from_std(socket), address, file),
             };
             match &mut socket {
                 Socketed::Tcp(socket, _) => {
@@ -142,7 +152,7 @@ impl Listener {
         Ok((Listener { poll, sockets, inlets, next_inlet: 0, registry, open, open_max, stop }, waker))
     }
 
-    /// Accepts until it is stopped; unix sockets are removed at the end.
+    /// Accepts until it is stopped; the files of unix sockets go with it.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(64);
         let mut pause = None;
@@ -154,11 +164,6 @@ impl Listener {
             }
             let exhausted = (0..self.sockets.len()).any(|index| !self.accept_all(index));
             pause = exhausted.then_some(EXHAUSTED_PAUSE);
-        }
-        for socket in &self.sockets {
-            if let Socketed::Unix(_, _, path) = socket {
-                let _ = std::fs::remove_file(path);
-            }
         }
         Ok(())
     }
@@ -215,6 +220,11 @@ impl Listener {
             let _ = waker.wake();
         }
     }
+}
+
+/// An address that somebody has may be free in a moment; whatever else is wrong stays so.
+fn bind_fault_kind(error: &io::Error) -> FaultKind {
+    if error.kind() == io::ErrorKind::AddrInUse { FaultKind::Locked } else { FaultKind::Unusable }
 }
 
 /// Whether this failure concerns one connection only, which is gone already.

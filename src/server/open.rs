@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::patience::patiently;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
 use crate::base::lsn::{GroupId, Lsn};
@@ -78,7 +79,7 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
 
 fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
     let began = Instant::now();
-    let (directory, identity) = Directory::open(&data.dir, wanted(&config.placement))?;
+    let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(&config.placement)))?;
     let placement = placement_of(&identity)?;
     let disk = Arc::new(RealDisk::open(&directory.binlog())?);
     let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk) as Arc<dyn binlog::Disk>)?;

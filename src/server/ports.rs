@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
+use super::patience::patiently;
+
 use crate::base::fault::{Fault, FaultKind};
 use crate::config::{ListenAddr, Network};
 use crate::net::Bound;
@@ -11,18 +13,18 @@ pub(super) fn bind(network: &Network) -> Result<Vec<Bound>, Fault> {
     let backlog = i32::try_from(network.backlog).unwrap_or(i32::MAX);
     let mut bound = Vec::new();
     if let Some(unix) = &network.unix_socket {
-        bound.push(Bound::unix(&unix.path, unix.mode, backlog)?);
+        bound.push(patiently(|| Bound::unix(&unix.path, unix.mode, backlog))?);
     }
     for listen in &network.listen {
         match listen {
-            ListenAddr::Socket(address) => bound.push(Bound::tcp(*address, backlog)?),
+            ListenAddr::Socket(address) => bound.push(tcp(*address, backlog)?),
             ListenAddr::Name { host, port } => {
                 for address in resolve(host, *port)? {
-                    bound.push(Bound::tcp(address, backlog)?);
+                    bound.push(tcp(address, backlog)?);
                 }
             }
             ListenAddr::All { port } => {
-                bound.push(Bound::tcp((Ipv4Addr::UNSPECIFIED, *port).into(), backlog)?);
+                bound.push(tcp((Ipv4Addr::UNSPECIFIED, *port).into(), backlog)?);
                 let port = addresses(&bound).last().map_or(*port, |address| address.port());
                 // A machine without IPv6 is no reason not to start.
                 bound.extend(Bound::tcp((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into(), backlog).ok());
@@ -30,6 +32,10 @@ pub(super) fn bind(network: &Network) -> Result<Vec<Bound>, Fault> {
         }
     }
     Ok(bound)
+}
+
+fn tcp(address: SocketAddr, backlog: i32) -> Result<Bound, Fault> {
+    patiently(|| Bound::tcp(address, backlog))
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {

@@ -1,6 +1,5 @@
 //! The process: its user, its files, its place behind the terminal.
 
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -28,7 +27,6 @@ pub fn detach() -> Result<(), Fault> {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
             .spawn()
     };
     start()
@@ -39,7 +37,7 @@ pub fn detach() -> Result<(), Fault> {
 /// Raises the limit of open files to what `-c` needs, and becomes the user of `-u`.
 pub fn prepare(config: &Config) -> Result<(), Fault> {
     if is_detached() {
-        let _ = nix::unistd::setsid();
+        leave_terminal()?;
     }
     raise_file_limit(config.network.connections_max as u64 + OWN_FILES);
     match &config.process.user {
@@ -50,6 +48,13 @@ pub fn prepare(config: &Config) -> Result<(), Fault> {
         }
         _ => Ok(()),
     }
+}
+
+/// A session without a terminal, in a directory that nobody wants to unmount. All paths are absolute by now.
+fn leave_terminal() -> Result<(), Fault> {
+    nix::unistd::setsid()
+        .and_then(|_| nix::unistd::chdir("/"))
+        .map_err(|error| Fault::new(FaultKind::Io, format!("cannot go behind the terminal: {error}")))
 }
 
 fn raise_file_limit(wanted: u64) {
