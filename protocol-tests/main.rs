@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod answers;
+mod bad_input;
+mod client;
+mod command_line;
 mod drivers;
 mod oracle;
 mod process;
 mod random;
+mod real_input;
+mod scale;
 mod skips;
 mod tidy;
 mod torture;

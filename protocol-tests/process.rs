@@ -11,45 +11,86 @@ use crate::wait;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest time from asking it to stop to its end.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const PORT_FILE: &str = "port";
+const LOG_FILE: &str = "log";
 
 /// One larder process. Killed when dropped.
 pub(crate) struct Larder {
     child: Child,
-    address: SocketAddr,
+    ports: Vec<u16>,
+    folder: tempfile::TempDir,
 }
 
 impl Larder {
-    /// Starts the binary under test over `data_dir`.
+    /// Starts the binary under test over `data_dir`, on a free port of the loopback address.
     pub(crate) fn start(data_dir: &Path, options: &[&str]) -> Result<Larder, String> {
+        let data_dir = data_dir.to_str().ok_or("the data directory's name is not UTF-8")?;
+        let words = ["-p", "-1", "-U", "0", "--data-dir", data_dir];
+        Larder::launch(&[&words, options].concat())
+    }
+
+    /// Starts the binary under test with exactly these words behind its name.
+    pub(crate) fn launch(options: &[&str]) -> Result<Larder, String> {
+        Larder::spawn(options)?.serving()
+    }
+
+    /// Starts it and goes on: it does not serve yet.
+    pub(crate) fn spawn(options: &[&str]) -> Result<Larder, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-        let port_file = folder.path().join("port");
-        let log_file = folder.path().join("log");
-        let log = std::fs::File::create(&log_file).map_err(|error| error.to_string())?;
-        let mut child = Command::new(binary())
-            .args(["-p", "-1", "-U", "0", "--data-dir"])
-            .arg(data_dir)
+        let log = std::fs::File::create(folder.path().join(LOG_FILE)).map_err(|error| error.to_string())?;
+        let child = Command::new(binary())
             .args(options)
-            .env("MEMCACHED_PORT_FILENAME", &port_file)
+            .env("MEMCACHED_PORT_FILENAME", folder.path().join(PORT_FILE))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .map_err(|error| format!("{}: {error}", binary().display()))?;
-        let port = wait::until(START_PATIENCE, || read_port(&port_file).or(stopped(&mut child)));
-        match port.flatten() {
-            Some(port) => Ok(Larder { child, address: SocketAddr::from(([127, 0, 0, 1], port)) }),
-            None => {
-                let _ = child.kill();
-                let _ = child.wait();
-                let said = std::fs::read_to_string(&log_file).unwrap_or_default();
-                Err(format!("larder {options:?} did not open a port; it said:\n{said}"))
-            }
-        }
+        Ok(Larder { child, ports: Vec::new(), folder })
     }
 
-    /// Where it listens.
+    /// Waits until requests are answered.
+    pub(crate) fn serving(mut self) -> Result<Larder, String> {
+        let port_file = self.folder.path().join(PORT_FILE);
+        let ports = wait::until(START_PATIENCE, || read_ports(&port_file).or(stopped(&mut self.child)));
+        match ports.flatten() {
+            Some(ports) => self.ports = ports,
+            None => return Err(format!("larder does not serve; it said:\n{}", self.said())),
+        }
+        Ok(self)
+    }
+
+    /// Where it listens: on the loopback address, at the first of its ports.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        SocketAddr::from(([127, 0, 0, 1], self.ports.first().copied().unwrap_or(0)))
+    }
+
+    /// Its TCP ports in the order of its addresses.
+    pub(crate) fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    /// What its log says so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG_FILE)).unwrap_or_default()
+    }
+
+    /// Its memory, bytes: `VmRSS` for now, `VmHWM` for the most that it ever was.
+    pub(crate) fn memory_bytes(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kilobytes = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        kilobytes.unwrap_or_else(|| panic!("{field} of process {} in {status:?}", self.pid())) * 1024
+    }
+
+    /// Sends it this signal and goes on.
+    pub(crate) fn tell(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Waits for its end, which something else has caused.
+    pub(crate) fn end(mut self) -> Option<ExitStatus> {
+        wait::until(STOP_PATIENCE, || self.child.try_wait().ok().flatten())
     }
 
     /// Its process id.
@@ -64,10 +105,9 @@ impl Larder {
     }
 
     /// Asks it to end with this signal, and waits.
-    pub(crate) fn signal(mut self, signal: nix::sys::signal::Signal) -> Option<ExitStatus> {
-        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
-        nix::sys::signal::kill(pid, signal).ok()?;
-        wait::until(STOP_PATIENCE, || self.child.try_wait().ok().flatten())
+    pub(crate) fn signal(self, signal: nix::sys::signal::Signal) -> Option<ExitStatus> {
+        self.tell(signal);
+        self.end()
     }
 }
 
@@ -97,17 +137,19 @@ pub(crate) fn run_to_end(options: &[&str]) -> (Option<i32>, String) {
     (status.and_then(|status| status.code()), said)
 }
 
-fn binary() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_larder"))
+/// The binary under test: cargo's, or the one that `LARDER_BINARY` names, for figures of a release build.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("LARDER_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_larder").into()).into()
 }
 
 /// `Some(None)` ends the wait: a process that is gone writes no port file any more.
-fn stopped(child: &mut Child) -> Option<Option<u16>> {
+fn stopped(child: &mut Child) -> Option<Option<Vec<u16>>> {
     matches!(child.try_wait(), Ok(Some(_))).then_some(None)
 }
 
-fn read_port(file: &Path) -> Option<Option<u16>> {
+/// The file appears whole, when requests are answered; without TCP it is empty.
+fn read_ports(file: &Path) -> Option<Option<Vec<u16>>> {
     let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("TCP INET: "))?;
-    Some(line.trim().parse().ok())
+    let port = |line: &str| line.rsplit(' ').next()?.parse().ok();
+    Some(text.lines().map(port).collect())
 }

@@ -14,11 +14,28 @@ static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn require(program: &str) -> Option<PathBuf> {
     let found = find(program);
     if found.is_none() {
-        let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-        say(&format!("SKIPPED: {program} not found ({count} so far)"));
-        assert!(env::var_os("LARDER_REQUIRE_ALL").is_none(), "{program} is required here and not on PATH");
+        skip(&format!("{program} not found"));
     }
     found
+}
+
+/// Tells and counts that something could not be tested here, and why.
+///
+/// # Panics
+/// When `LARDER_REQUIRE_ALL` is set.
+pub(crate) fn skip(why: &str) {
+    let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
+    say(&format!("SKIPPED: {why} ({count} so far)"));
+    assert!(env::var_os("LARDER_REQUIRE_ALL").is_none(), "required here: {why}");
+}
+
+/// Whether tests that take minutes are wanted (`LARDER_LONG`); tells when they are not.
+pub(crate) fn long(what: &str) -> bool {
+    let wanted = env::var_os("LARDER_LONG").is_some();
+    if !wanted {
+        say(&format!("left out: {what}; LARDER_LONG=1 runs it"));
+    }
+    wanted
 }
 
 /// Writes one line past the test harness, which swallows what passing tests print.
