@@ -1,1 +1,49 @@
-//! The binlog room.
+//! The append-only truth of one server: every change of every group, in one log.
+//!
+//! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
+//! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
+//! `reader`), the count of starts ([`ceiling`]), and the disk as it sees it ([`disk`]; [`sim`] is the one for tests).
+//!
+//! May import: `base`.
+//!
+//! Invariants:
+//! * LSNs only rise; records of one group are in the order in which they were appended.
+//! * An accepted record has its place on the disk: a full disk refuses what is new, it fails nothing.
+//! * Only the last segment can have a torn tail: a segment is synced before the next is written, and the next one's
+//!   header says where it ends.
+//! * A failed write or sync of a segment is final: the durable LSN stays, nothing more is taken.
+//! * The reader trusts nothing: what is bad above the highest durable LSN is cut, below it stops the start.
+//! * No clock is read but for waiting.
+//!
+//! Locks: a group's, then `syncing`, `writer`, `pool`, `tail`; the append takes `tail` alone.
+//! Wakers are called under them, and must not call the log.
+//!
+//! Start reading at `FORMAT.md`, then [`log`].
+
+pub mod ceiling;
+pub mod disk;
+pub mod entry;
+pub mod log;
+mod pool;
+mod reader;
+mod record;
+pub mod recovery;
+mod replay;
+mod run;
+mod segment;
+pub mod sim;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod waiters;
+mod writer;
+
+pub use ceiling::Starts;
+pub use disk::{Disk, DiskFile, RealDisk};
+pub use entry::{Body, Entry, Origin};
+pub use log::{Figures, Fsync, Log, Options, Refusal, SEGMENT_BYTES_MIN, State, Written};
+pub use pool::Hold;
+pub use recovery::{Progress, Recovered, Recovery, Report};
+pub use replay::Cut;
+pub use run::run;
+pub use waiters::{Subscription, Waker};

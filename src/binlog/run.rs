@@ -1,0 +1,71 @@
+//! The log's two threads.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::base::fault::{Fault, FaultKind};
+
+use super::log::{Fsync, Log};
+
+/// What `everysec` means, and how often a full disk is tried again.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The body of the log thread: writes and syncs by the level, and keeps segments ready on a thread of its own, until
+/// [`Log::close`]; then writes, syncs and marks the end.
+pub fn run(log: &Log) {
+    thread::scope(|scope| {
+        let pool = thread::Builder::new().name("binlog-pool".into());
+        if let Err(error) = pool.spawn_scoped(scope, || keep_ready(log)) {
+            log.stop(Fault::new(FaultKind::Io, format!("cannot start a thread: {error}")));
+        }
+        if write_and_sync(log).is_ok() && seal(log).is_ok() {
+            return;
+        }
+        while !log.closing.load(SeqCst) {
+            log.bell.wait(None);
+        }
+    });
+}
+
+/// Writes and syncs until the log is closed; fails when that is no longer possible.
+fn write_and_sync(log: &Log) -> Result<(), Fault> {
+    let mut due = Instant::now() + SECOND;
+    while !log.closing.load(SeqCst) {
+        match log.options.fsync {
+            Fsync::Always => {
+                log.bell.wait(None);
+                log.sync_round()?;
+            }
+            Fsync::EverySec | Fsync::Never => {
+                let never = log.options.fsync == Fsync::Never;
+                log.bell.wait((!never).then(|| due.saturating_duration_since(Instant::now())));
+                let over = !never && Instant::now() >= due;
+                if log.sync_soon.swap(false, SeqCst) || over {
+                    log.sync_round()?;
+                    due = Instant::now() + SECOND;
+                } else {
+                    log.write_round()?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends a log that is closed: the next start finds that nothing is behind.
+pub(crate) fn seal(log: &Log) -> Result<(), Fault> {
+    log.sync_round()?;
+    if log.ask_for_batch(true) {
+        log.sync_round()?;
+    }
+    Ok(())
+}
+
+/// Keeps segments ready until the log is closed.
+fn keep_ready(log: &Log) {
+    while !log.closing.load(SeqCst) {
+        let again = log.pool_round();
+        log.pool_bell.wait(again.then_some(SECOND));
+    }
+}
