@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
@@ -14,7 +13,9 @@ use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 use super::pool::Pool;
 use super::record::{BATCH_BYTES, Batch, END_BYTES, Encoder};
-use super::segment::{HEADER_BYTES, Header, seed};
+use super::segment::Header;
+use super::tail::{Gate, Span, Tail};
+use super::waiters::{Bell, Subscriber};
 use super::writer::Writer;
 
 /// What an acknowledged write survives.
@@ -178,144 +179,6 @@ pub(crate) struct Counts {
     pub(crate) written_bytes: AtomicU64,
     pub(crate) syncs: AtomicU64,
     pub(crate) segments_recycled: AtomicU64,
-}
-
-/// Whether the append side takes entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gate {
-    Open,
-    Full,
-    Stopped,
-}
-
-/// The append side: where the next record goes. Its lock is the one that every write of every group takes.
-pub(crate) struct Tail {
-    pub(crate) gate: Gate,
-    /// The LSN that the next entry gets.
-    pub(crate) next: Lsn,
-    /// What waits to be written: batches, each a place for its batch record and then records.
-    pub(crate) buffer: Vec<u8>,
-    /// The batches in `buffer`.
-    pub(crate) spans: Vec<Span>,
-    /// The segment that the next record goes to; records know their segment when they are made, their checksum
-    /// depends on it.
-    pub(crate) sequence: u64,
-    seed: u32,
-    /// The offset of the next record in it.
-    pub(crate) offset: u64,
-    /// Segments behind it that are allocated and not promised to any record yet.
-    pub(crate) ready: usize,
-    /// How many ready segments an entry that was refused needs: whoever makes one wakes everyone. 0 for none.
-    pub(crate) wanted: usize,
-    /// Somebody was refused for the buffer and is to be woken when it is written.
-    pub(crate) refused: bool,
-}
-
-/// One batch in the buffer: one `write(2)`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    /// Its segment.
-    pub(crate) sequence: u64,
-    /// Its place in the segment.
-    pub(crate) offset: u64,
-    /// Its place in the buffer.
-    pub(crate) start: usize,
-    /// Its length without the mark behind it.
-    pub(crate) len: usize,
-    /// The LSN of its first record, or the next to be given.
-    pub(crate) first: Lsn,
-    /// The highest LSN in it.
-    pub(crate) last: Lsn,
-    /// The log is closed behind it.
-    pub(crate) closed: bool,
-}
-
-impl Tail {
-    /// The append side behind an empty segment.
-    pub(crate) fn behind(header: &Header, next: Lsn, ready: usize) -> Tail {
-        Tail {
-            gate: Gate::Open,
-            next,
-            buffer: Vec::with_capacity(64 * 1024),
-            spans: Vec::with_capacity(8),
-            sequence: header.sequence,
-            seed: header.seed(),
-            offset: HEADER_BYTES as u64,
-            ready,
-            wanted: 0,
-            refused: false,
-        }
-    }
-
-    /// Whether a record of `len` bytes fits this segment below `limit`, the batch record included if one is due.
-    fn fits(&self, len: usize, limit: u64) -> bool {
-        let batch = if self.spans.is_empty() { BATCH_BYTES } else { 0 };
-        self.offset + (batch + len) as u64 <= limit
-    }
-
-    /// How many further segments records of these lengths need.
-    fn segments_needed(&self, lengths: impl Iterator<Item = usize>, limit: u64) -> usize {
-        let batch = if self.spans.is_empty() { BATCH_BYTES as u64 } else { 0 };
-        let mut offset = self.offset + batch;
-        let mut needed = 0;
-        for len in lengths {
-            if offset + len as u64 > limit {
-                needed += 1;
-                offset = (HEADER_BYTES + BATCH_BYTES) as u64;
-            }
-            offset += len as u64;
-        }
-        needed
-    }
-
-    /// Begins a batch if none is open.
-    pub(crate) fn open_span(&mut self) {
-        if self.spans.is_empty() {
-            self.begin_span();
-        }
-    }
-
-    fn begin_span(&mut self) {
-        let start = self.buffer.len();
-        let last = Lsn(self.next.0.saturating_sub(1));
-        self.spans.push(Span {
-            sequence: self.sequence,
-            offset: self.offset,
-            start,
-            len: BATCH_BYTES,
-            first: self.next,
-            last,
-            closed: false,
-        });
-        self.buffer.resize(start + BATCH_BYTES, 0);
-        self.offset += BATCH_BYTES as u64;
-    }
-
-    /// Ends the batch in this segment and goes on in the next, which must be ready.
-    fn next_segment(&mut self, epoch: u64, salt: u64) {
-        self.end_span();
-        self.ready -= 1;
-        self.sequence += 1;
-        self.seed = seed(self.sequence, epoch, salt);
-        self.offset = HEADER_BYTES as u64;
-        self.begin_span();
-    }
-
-    /// Puts the end mark behind the last batch.
-    pub(crate) fn end_span(&mut self) {
-        let end = self.buffer.len();
-        if let Some(span) = self.spans.last_mut() {
-            span.len = end - span.start;
-            self.buffer.resize(end + END_BYTES, 0);
-        }
-    }
-
-    /// Notes the LSN of what was just put into the last batch.
-    fn note(&mut self, lsn: Lsn) {
-        if let Some(span) = self.spans.last_mut() {
-            span.last = lsn;
-        }
-    }
 }
 
 impl Log {
@@ -544,90 +407,5 @@ impl Log {
             bytes: span.len as u64,
             closed: span.closed,
         }
-    }
-}
-
-// ------------------------------------------------------------------------------------------------- who waits
-
-/// What is called when there is something new: it must not call the log.
-pub type Waker = Arc<dyn Fn() + Send + Sync>;
-
-pub(crate) struct Subscriber {
-    waiting: AtomicBool,
-    waker: Waker,
-}
-
-/// Somebody who is woken by the log, until it is dropped.
-pub struct Subscription {
-    log: Arc<Log>,
-    subscriber: Arc<Subscriber>,
-}
-
-impl Subscription {
-    /// Asks to be woken once when [`Log::safe_lsn`] rises above what is returned here.
-    pub fn ask(&self) -> Lsn {
-        // Asked first, read then: a rise between the two wakes once too often, never once too seldom.
-        self.subscriber.waiting.store(true, SeqCst);
-        self.log.safe_lsn()
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.log.subscribers.write().retain(|other| !Arc::ptr_eq(other, &self.subscriber));
-    }
-}
-
-impl Log {
-    /// `waker` is called, by whichever thread, after the safe LSN rose if the subscriber had asked, and whenever
-    /// the state changed or there is room again after a refusal.
-    pub fn subscribe(self: &Arc<Log>, waker: Waker) -> Subscription {
-        let subscriber = Arc::new(Subscriber { waiting: AtomicBool::new(false), waker });
-        self.subscribers.write().push(Arc::clone(&subscriber));
-        Subscription { log: Arc::clone(self), subscriber }
-    }
-
-    fn wake_waiting(&self) {
-        for subscriber in self.subscribers.read().iter() {
-            if subscriber.waiting.load(SeqCst) && subscriber.waiting.swap(false, SeqCst) {
-                (subscriber.waker)();
-            }
-        }
-    }
-
-    pub(crate) fn wake_all(&self) {
-        for subscriber in self.subscribers.read().iter() {
-            subscriber.waiting.store(false, SeqCst);
-            (subscriber.waker)();
-        }
-    }
-}
-
-/// Wakes one thread. Rung while nobody waits, it is heard at the next wait.
-#[derive(Default)]
-pub(crate) struct Bell {
-    rung: Mutex<bool>,
-    condvar: Condvar,
-}
-
-impl Bell {
-    pub(crate) fn ring(&self) {
-        let mut rung = self.rung.lock();
-        if !*rung {
-            *rung = true;
-            self.condvar.notify_one();
-        }
-    }
-
-    /// Waits until it is rung, or for `timeout`.
-    pub(crate) fn wait(&self, timeout: Option<Duration>) {
-        let mut rung = self.rung.lock();
-        if !*rung {
-            match timeout {
-                Some(timeout) => drop(self.condvar.wait_for(&mut rung, timeout)),
-                None => self.condvar.wait(&mut rung),
-            }
-        }
-        *rung = false;
     }
 }

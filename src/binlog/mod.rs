@@ -1,8 +1,8 @@
 //! The append-only truth of one server: every change of every group, in one log.
 //!
-//! Owns: the format (`FORMAT.md`; [`entry`], [`record`], [`segment`]), the append side ([`log`]), writing and syncing
-//! ([`writer`], [`run`]), the segments ([`pool`]), the start ([`recovery`], [`replay`], [`reader`]), the count of
-//! starts ([`ceiling`]) and the disk as it sees it ([`disk`]; [`sim`] is the one for tests).
+//! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
+//! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
+//! `reader`), the count of starts ([`ceiling`]), and the disk as it sees it ([`disk`]; [`sim`] is the one for tests).
 //!
 //! May import: `base`.
 //!
@@ -15,7 +15,8 @@
 //! * The reader trusts nothing: what is bad above the highest durable LSN is cut, below it stops the start.
 //! * No clock is read but for waiting.
 //!
-//! Locks: a group's, then `syncing`, `writer`, `pool`, `tail`; the append takes `tail` alone. Wakers run without them.
+//! Locks: a group's, then `syncing`, `writer`, `pool`, `tail`; the append takes `tail` alone.
+//! Wakers are called under them, and must not call the log.
 //!
 //! Start reading at `FORMAT.md`, then [`log`].
 
@@ -31,17 +32,18 @@ mod replay;
 mod run;
 mod segment;
 pub mod sim;
+mod tail;
 #[cfg(test)]
 mod tests;
+mod waiters;
 mod writer;
 
 pub use ceiling::Starts;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use entry::{Body, Entry, Origin};
-pub use log::{
-    Figures, Fsync, Log, Options, Refusal, SEGMENT_BYTES_MIN, State, Subscription, Waker, Written,
-};
+pub use log::{Figures, Fsync, Log, Options, Refusal, SEGMENT_BYTES_MIN, State, Written};
 pub use pool::Hold;
 pub use recovery::{Progress, Recovered, Recovery, Report};
 pub use replay::Cut;
 pub use run::run;
+pub use waiters::{Subscription, Waker};

@@ -10,8 +10,9 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::Lsn;
 
 use super::disk::{Disk, DiskFile};
-use super::log::{Gate, Log, Options};
+use super::log::{Log, Options};
 use super::segment::FileName;
+use super::tail::Gate;
 
 /// Segments that are kept ready, so that going on in the next one is quick.
 const READY_SEGMENTS: usize = 1;
@@ -25,8 +26,6 @@ pub(crate) struct Pool {
     live: VecDeque<Live>,
     /// Those that wait to be used; the first ones may be promised to records already.
     ready: VecDeque<Spare>,
-    /// Given up by the log, but a crash could still undo their renaming: not to be written yet.
-    renamed: Vec<Spare>,
     /// Positions from which on somebody still reads the log.
     holds: Vec<(u64, Lsn)>,
     /// The number of the next spare file, and of the next hold.
@@ -97,7 +96,7 @@ impl Pool {
 
     /// Segments that count against the bound: what a hold keeps does not, so that no reader stalls the writers.
     fn counted(&self, trim: Lsn) -> usize {
-        self.live.len() - self.trimmed(trim).count() + self.ready.len() + self.renamed.len()
+        self.live.len() - self.trimmed(trim).count() + self.ready.len()
     }
 }
 
@@ -153,36 +152,27 @@ impl Log {
             let pool = self.pool.lock();
             pool.trimmed(trim.min(pool.held_below())).collect()
         };
-        if !sequences.is_empty() {
-            // The log says durably that they are not needed before they go: a recovery that missed them would
-            // have to take it for a loss.
-            if !self.ask_for_batch(false) {
-                return Ok(());
-            }
-            self.sync_round()?;
+        // The log says durably that they are not needed before they go: a recovery that missed them would have to
+        // take it for a loss.
+        if sequences.is_empty() || !self.ask_for_batch(false) {
+            return Ok(());
         }
+        self.sync_round()?;
+        let mut retired = Vec::with_capacity(sequences.len());
         for sequence in sequences {
             let number = self.pool.lock().take_number();
-            let spare = retire(&*self.disk, sequence, number)?;
+            retired.push(retire(&*self.disk, sequence, number)?);
             let mut pool = self.pool.lock();
             pool.live.pop_front();
-            pool.renamed.push(spare);
             self.counts.segments_recycled.fetch_add(1, SeqCst);
             self.counts.used_bytes.store(pool.live.len() as u64 * self.options.segment_bytes, SeqCst);
         }
-        self.take_in_renamed()
-    }
-
-    /// What was renamed may be used once the renaming is durable.
-    fn take_in_renamed(&self) -> Result<(), Fault> {
-        if self.pool.lock().renamed.is_empty() {
-            return Ok(());
-        }
+        // Before a file gets a new content its old name is gone for good. What is dropped here after a failure is
+        // taken in by the next start.
         self.disk
             .sync_directory()
             .map_err(|error| Fault::io("cannot sync the directory", &self.disk.path(""), &error))?;
-        let renamed = std::mem::take(&mut self.pool.lock().renamed);
-        for spare in renamed {
+        for spare in retired {
             self.take_in(spare);
         }
         Ok(())

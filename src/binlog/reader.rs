@@ -151,13 +151,13 @@ impl Survey {
     fn search(&mut self, reader: &mut Reader, header: &Header) -> io::Result<()> {
         while reader.fill(BATCH_BYTES)? {
             let bytes = reader.window.get(..reader.filled).unwrap_or(&[]);
-            for from in (0..=bytes.len() - BATCH_BYTES).step_by(ALIGN) {
-                let here = bytes.get(from..).unwrap_or(&[]);
-                if Batch::may_begin(here)
+            for (index, word) in bytes.as_chunks::<ALIGN>().0.iter().enumerate() {
+                if Batch::may_begin(*word)
+                    && let Some(here) = bytes.get(index * ALIGN..)
                     && let Frame::Good(record, _) = frame(here, reader.seed)
                     && let Ok(Record::Batch(batch)) = decode(record, header.here())
                 {
-                    self.note(&batch, reader.base + from as u64);
+                    self.note(&batch, reader.base + (index * ALIGN) as u64);
                 }
             }
             reader.from = (bytes.len() - BATCH_BYTES) / ALIGN * ALIGN + ALIGN;

@@ -58,7 +58,7 @@ pub(crate) fn padded(length: usize) -> usize {
 
 // ---------------------------------------------------------------------------------------------------- writing
 
-/// An entry on its way into the log: its head is laid out before the log's lock is taken; LSN, length and checksum
+/// An entry on its way into the log: its head is laid out before the log's lock is taken; length, LSN and checksum
 /// are filled in under it.
 pub(crate) struct Encoder<'e> {
     head: [u8; HEAD_BYTES_MAX],
@@ -78,6 +78,7 @@ impl<'e> Encoder<'e> {
     /// `record_max` bytes (1 KiB at least): a longer value is split.
     pub(crate) fn new(entry: &'e Entry<'e>, old_value: &'e [u8], record_max: usize) -> Encoder<'e> {
         let fields = Fields::of(entry, old_value);
+        debug_assert!(fields.key.len() <= limits::KEY_BYTES_MAX, "the codec lets no longer key in");
         let value_len: usize = fields.pieces.iter().map(|piece| piece.len()).sum();
         let (mut head, mut head_len) = fields.lay_out(entry, None);
         let mut first_len = value_len;
@@ -107,14 +108,10 @@ impl<'e> Encoder<'e> {
     /// Writes the first record.
     pub(crate) fn put_first(&self, lsn: Lsn, seed: u32, out: &mut Vec<u8>) {
         let start = out.len();
-        let length = self.head_len + self.key.len() + self.first_len;
-        let mut head = self.head;
-        set(&mut head, 4, (length as u32).to_le_bytes());
-        set(&mut head, 8, lsn.0.to_le_bytes());
-        out.extend_from_slice(head.get(..self.head_len).unwrap_or(&head));
+        out.extend_from_slice(self.head.get(..self.head_len).unwrap_or(&self.head));
         out.extend_from_slice(self.key);
         self.copy_value(0, self.first_len, out);
-        seal(out, start, seed);
+        seal(out, start, lsn, seed);
     }
 
     /// Writes the record of a piece.
@@ -128,15 +125,13 @@ impl<'e> Encoder<'e> {
     fn put_part(&self, piece: (usize, usize), lsn: Lsn, seed: u32, out: &mut Vec<u8>) {
         let start = out.len();
         let mut head = [0; HEAD_BYTES];
-        set(&mut head, 4, ((HEAD_BYTES + piece.1) as u32).to_le_bytes());
-        set(&mut head, 8, lsn.0.to_le_bytes());
         set::<2>(&mut head, 16, get(&self.head, 16));
         set(&mut head, 18, [kind::PART]);
         set(&mut head, 24, (piece.0 as u64).to_le_bytes());
         set(&mut head, 32, (self.value_len as u64).to_le_bytes());
         out.extend_from_slice(&head);
         self.copy_value(piece.0, piece.1, out);
-        seal(out, start, seed);
+        seal(out, start, lsn, seed);
     }
 
     fn part_max(&self) -> usize {
@@ -171,12 +166,15 @@ impl Iterator for Parts {
     }
 }
 
-/// Pads the record that starts at `start` of `out`, and writes its checksum.
-fn seal(out: &mut Vec<u8>, start: usize, seed: u32) {
-    out.resize(start + padded(out.len() - start), 0);
+/// Gives the record that starts at `start` of `out` its padding, length, LSN and checksum.
+fn seal(out: &mut Vec<u8>, start: usize, lsn: Lsn, seed: u32) {
+    let length = out.len() - start;
+    out.extend_from_slice([0; ALIGN].get(..padded(length) - length).unwrap_or(&[]));
     let Some(record) = out.get_mut(start..) else { return };
-    let Some((crc, rest)) = record.split_first_chunk_mut::<4>() else { return };
-    *crc = crc32c::crc32c_append(seed, rest).to_le_bytes();
+    set(record, 4, (length as u32).to_le_bytes());
+    set(record, 8, lsn.0.to_le_bytes());
+    let crc = crc32c::crc32c_append(seed, record.get(4..).unwrap_or(&[]));
+    set(record, 0, crc.to_le_bytes());
 }
 
 /// The fields of a record, whichever its kind.
@@ -323,13 +321,11 @@ impl Batch {
         bytes
     }
 
-    /// Whether a batch record may begin here: a cheap look before [`frame`] is asked.
-    pub(crate) fn may_begin(bytes: &[u8]) -> bool {
-        matches!(bytes.first_chunk::<20>(), Some([_, _, _, _, 56, 0, 0, 0, .., 255, 255, kind::BATCH, 0]))
+    /// Whether a batch record may begin with these bytes: a cheap look at its length before [`frame`] is asked.
+    pub(crate) fn may_begin(bytes: [u8; ALIGN]) -> bool {
+        u64::from_le_bytes(bytes) >> 32 == BATCH_BYTES as u64
     }
 }
-
-const _: () = assert!(BATCH_BYTES == 56, "may_begin looks for this length");
 
 /// Writes `N` bytes at `at`, which the layouts above keep inside `bytes`.
 fn set<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {

@@ -9,7 +9,7 @@ use crate::base::lsn::{GroupId, Lsn};
 
 use super::entry::{Body, Entry, Origin};
 use super::reader::{Reader, Step, Survey};
-use super::record::{Batch, Part, Record, decode};
+use super::record::{Part, Record, decode};
 use super::recovery::{Progress, Report, Segment};
 use super::segment::HEADER_BYTES;
 
@@ -112,7 +112,11 @@ impl Replay {
                 self.judge_end(segment, at, matches!(step, Step::End))?;
                 break;
             };
-            let place = |fault: Fault| fault.at(&segment.path).offset(at);
+            let place = |fault: Fault| match fault.path {
+                None => fault.at(&segment.path).offset(at),
+                // Not ours, but of whoever was handed the entry.
+                Some(_) => fault,
+            };
             let record = decode(bytes, here).map_err(|what| place(strange(what)))?;
             let is_batch = matches!(record, Record::Batch(_));
             if !segment.sealed && self.expected > self.survey.durable {
@@ -203,7 +207,7 @@ impl Replay {
         each: &mut impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         match record {
-            Record::Batch(batch) => self.batch(&batch),
+            Record::Batch(batch) => self.check_order(batch.first, true),
             Record::Entry(lsn, entry, None) => {
                 self.check_order(lsn, self.open.is_none())?;
                 self.hand_out(lsn, &entry, each)
@@ -215,10 +219,6 @@ impl Replay {
             }
             Record::Part(part) => self.part(&part, each),
         }
-    }
-
-    fn batch(&self, batch: &Batch) -> Result<(), Fault> {
-        self.check_order(batch.first, true)
     }
 
     /// A record with the right checksum in the wrong place is no torn tail.

@@ -8,10 +8,11 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::Lsn;
 
 use super::disk::{Disk, DiskFile};
-use super::log::{Gate, Log, Span, Written};
+use super::log::{Log, Written};
 use super::pool::Spare;
 use super::record::{BATCH_BYTES, END_BYTES};
 use super::segment::{FileName, HEADER_BYTES, Header, Prior};
+use super::tail::{Gate, Span};
 
 /// How often a worker goes on writing what others appended while it wrote, before it leaves the rest to the log
 /// thread.

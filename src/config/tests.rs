@@ -44,7 +44,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
             backlog: 1024,
             threads: 4,
             connections_max: 1024,
-            turn_requests: 512,
+            turn_requests: 20,
             idle_timeout_s: None,
             port_file: None,
         },

@@ -137,7 +137,7 @@ fn lines_end_and_words_separate() {
             ("get\ta\r\n", "reject 7+0 ERROR"),
             ("GET a\r\n", "reject 7+0 ERROR"),
             ("nope\r\n", "reject 6+0 ERROR"),
-            ("nope noreply\r\n", "reject 14+0 "),
+            ("nope noreply\r\n", "reject 14+0 ERROR"),
             ("GET / HTTP/1.1\r\n", "close"),
             ("HTTP/1.1\r\n", "reject 10+0 ERROR"),
             ("get HTTP/1.1\r\n", "14+0 read [HTTP/1.1]"),

@@ -178,6 +178,25 @@ fn damage_in_an_older_segment_is_refused_at_every_byte_of_a_record() {
 }
 
 #[test]
+fn damage_in_the_sealed_half_of_a_value_is_refused_with_its_place() {
+    // No durable LSN covers the value, but the segment that holds its first part was synced before the next began.
+    let disk = SimDisk::new();
+    let (log, ..) = start(&disk, Fsync::EverySec).unwrap();
+    log.pool_round();
+    log.append(&set(1, b"key-1", &[7; 15_000]), &[]).unwrap();
+    log.write_round().unwrap();
+    assert_eq!(log.durable_lsn(), Lsn::ZERO);
+    let name = segment_names(&disk).remove(0);
+    let mut bytes = disk.bytes(&name).unwrap();
+    let part = places(&bytes)[2];
+    bytes[part.start + 100] ^= 1;
+    disk.set_bytes(&name, bytes);
+    let fault = start(&disk, Fsync::EverySec).err().unwrap();
+    assert_eq!((fault.kind, fault.path), (FaultKind::Corrupt, Some(disk.path(&name))));
+    assert_eq!(fault.offset, Some(part.start as u64));
+}
+
+#[test]
 fn every_damage_to_the_files_is_told_by_file() {
     let disk = SimDisk::new();
     let (log, ..) = start(&disk, Fsync::EverySec).unwrap();

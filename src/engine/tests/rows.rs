@@ -118,14 +118,14 @@ fn reads_that_create() {
     let viv = Get { vivify: Some(Exptime(30)), ..MG };
     let touched = Get { touch: Some(Exptime(500)), recache_below_s: Some(99), ..viv };
     rows(&[
-        (None, Op::Get(viv), "hit \"\" f0 new t30>t30 W", "Vivify \"\" f0 new t30 won base 0"),
-        (None, Op::Get(touched), "hit \"\" f0 new t30>t500 W", "Vivify \"\" f0 new t500 won base 0"),
+        (None, Op::Get(viv), "hit \"\" f0 new t-1>t30 W", "Vivify \"\" f0 new t30 won base 0"),
+        (None, Op::Get(touched), "hit \"\" f0 new t-1>t500 W", "Vivify \"\" f0 new t500 won base 0"),
         (held("x", 9, PLAIN), Op::Get(viv), "hit \"x\" f7 c50 t9>t9", "-"),
         (held("x", 9, PLAIN), Op::Get(touched), "hit \"x\" f7 c50 t9>t500 W", "Win c50 t500 won base 40"),
         (
             None,
             Op::Get(Get { new_cas: Some(5), ..viv }),
-            "hit \"\" f0 c5 t30>t30 W",
+            "hit \"\" f0 c5 t-1>t30 W",
             "Vivify \"\" f0 c5 t30 won base 0",
         ),
     ]);
@@ -339,11 +339,11 @@ fn counts() {
             "Incr \"6\" f7 c3 t9 stale won base 40 delta 1",
         ),
         // Starting from nothing.
-        (None, Op::Arith(initial), "7 new t30>t30", "Vivify \"7\" f0 new t30 base 0"),
+        (None, Op::Arith(initial), "7 new t-1>t30", "Vivify \"7\" f0 new t30 base 0"),
         (
             None,
             Op::Arith(Arith { touch: Some(Exptime(99)), new_cas: Some(3), ..initial }),
-            "7 c3 t30>t99",
+            "7 c3 t-1>t99",
             "Vivify \"7\" f0 c3 t99 base 0",
         ),
         (held("5", 9, PLAIN), Op::Arith(initial), "6 new t9>t9", "Incr \"6\" f7 new t9 base 40 delta 1"),
@@ -460,7 +460,7 @@ fn stories() {
     story(
         None,
         &[
-            (lease, "hit \"\" f0 new t30>t30 W"),
+            (lease, "hit \"\" f0 new t-1>t30 W"),
             (lease, "hit \"\" f0 c100 t30>t30 Z"),
             (get, "hit \"\" f0 c100 t30>t30 Z"),
             (set, "stored new s2"),
