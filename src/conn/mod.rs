@@ -15,6 +15,8 @@ pub mod connection;
 pub mod outbox;
 pub mod registry;
 
+use std::any::Any;
+
 use crate::base::lsn::Lsn;
 use crate::base::time::UnixMs;
 use crate::proto::Request;
@@ -66,6 +68,8 @@ pub struct Session {
     pub authenticated: bool,
     /// Its number in the registry.
     pub id: u64,
+    /// What a long request that was paused goes on with: the backend's own. It goes with the connection.
+    pub course: Option<Box<dyn Any + Send>>,
 }
 
 /// What became of a request.
@@ -79,7 +83,8 @@ pub enum Verdict {
         /// Where to go on.
         resume: usize,
     },
-    /// The outbox is full in the middle of a long reply: go on from `resume` when it has drained.
+    /// In the middle of a long reply the outbox is full, or others are to be served: go on from `resume` when it has
+    /// room.
     Paused {
         /// Where to go on.
         resume: usize,

@@ -1,7 +1,8 @@
 //! What a request means over the whole server: which group a key belongs to, commands about many keys or none,
 //! administration and statistics.
 //!
-//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); who may ask ([`users`]).
+//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); who may
+//! ask ([`users`]).
 //!
 //! May import: base, proto, route, engine, hot, binlog, store, group, conn.
 //!
@@ -11,6 +12,7 @@
 //! Start reading at [`Dispatch::execute`].
 
 mod admin;
+pub mod dump;
 pub mod reads;
 pub mod stats;
 pub mod users;
@@ -55,6 +57,8 @@ pub struct Dispatch {
     pub users: Option<users::Users>,
     /// The assembly.
     pub control: Arc<dyn Control>,
+    /// Listings of keys.
+    pub crawler: dump::Crawler,
     /// flush_all commands.
     pub flushes: AtomicU64,
     /// Attempts to authenticate.

@@ -225,7 +225,10 @@ impl Dispatch {
     fn settings(&self, table: &mut Table<'_>) {
         table.row("maxbytes", self.shared.budget.limit());
         for (name, value) in &self.settings.lines {
-            table.row(name, value);
+            match *name {
+                "lru_crawler" => table.row(name, yes(self.crawler.is_enabled.load(Ordering::Relaxed))),
+                _ => table.row(name, value),
+            }
         }
     }
 
@@ -362,6 +365,10 @@ impl Dispatch {
             }
         }
     }
+}
+
+fn yes(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
 }
 
 fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch) {

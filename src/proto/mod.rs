@@ -35,7 +35,7 @@ mod reply_tests;
 mod tests;
 
 pub use auth::decode_unauthenticated;
-pub use dump::encode_dump;
+pub use dump::{encode_cached, encode_dump};
 pub use meta_request::{MetaForm, MetaVerb};
 pub use reply::{encode_reply, encode_stat, encode_text, encode_value};
 pub use request::write_request;

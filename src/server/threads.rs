@@ -82,6 +82,7 @@ pub(super) fn dispatch(
         traffic: traffic.to_vec(),
         users: config.allow.auth_file.clone().map(Users::open).transpose()?,
         control,
+        crawler: Default::default(),
         flushes: AtomicU64::new(0),
         auth_commands: AtomicU64::new(0),
         auth_errors: AtomicU64::new(0),
