@@ -29,11 +29,25 @@ const ROWS: ScanLimits = ScanLimits { items: 512, bytes: 256 * 1024 };
 const PAGE_KEYS: usize = 1024;
 
 /// How far a listing of one group has come. The default is its beginning.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Listing {
     /// All keys up to this one are dealt with.
     after: Option<Box<[u8]>>,
     stage: Stage,
+    /// So many keys are collected at once.
+    keys_max: usize,
+}
+
+impl Default for Listing {
+    fn default() -> Listing {
+        Listing::of(LISTING_KEYS_MAX)
+    }
+}
+
+impl Listing {
+    pub(super) fn of(keys_max: usize) -> Listing {
+        Listing { after: None, stage: Stage::default(), keys_max }
+    }
 }
 
 #[derive(Debug)]
@@ -89,7 +103,11 @@ impl Group {
         let after = listing.after.as_deref();
         match &mut listing.stage {
             Stage::Collecting(cursor, smallest) => {
-                match self.collect(*cursor, after, smallest) {
+                match self.collect(*cursor, |key| {
+                    if after.is_none_or(|after| key > after) {
+                        smallest.push(key, listing.keys_max);
+                    }
+                }) {
                     Some(next) => *cursor = next,
                     None => listing.stage = Stage::Showing(std::mem::take(smallest).sorted()),
                 }
@@ -100,15 +118,10 @@ impl Group {
     }
 
     /// Collects from one slice of memory; where to go on.
-    fn collect(
-        &self,
-        cursor: ScanCursor,
-        after: Option<&[u8]>,
-        smallest: &mut Smallest,
-    ) -> Option<ScanCursor> {
+    fn collect(&self, cursor: ScanCursor, mut push: impl FnMut(&[u8])) -> Option<ScanCursor> {
         self.core.lock().hot.scan(cursor, SLICE_ENTRIES, |key, _, is_unsaved| {
-            if is_unsaved && after.is_none_or(|after| key > after) {
-                smallest.push(key);
+            if is_unsaved {
+                push(key);
             }
         })
     }
@@ -186,8 +199,8 @@ impl Core {
 }
 
 impl Smallest {
-    fn push(&mut self, key: &[u8]) {
-        if self.keys.len() < LISTING_KEYS_MAX {
+    fn push(&mut self, key: &[u8], keys_max: usize) {
+        if self.keys.len() < keys_max {
             return self.keys.push(key.into());
         }
         self.is_cut = true;

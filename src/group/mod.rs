@@ -22,6 +22,8 @@ pub mod listing;
 pub mod recovery;
 mod rows;
 pub mod sweep;
+#[cfg(test)]
+mod tests;
 mod trail;
 pub mod warmup;
 
