@@ -95,6 +95,9 @@ impl Wire for InProcess {
     }
 
     fn receive(&mut self, conn: ConnId) -> Received {
+        if self.connections.get(&conn.0).is_some_and(Connection::is_watching) {
+            self.send(conn, &[]);
+        }
         let Some(connection) = self.connections.get_mut(&conn.0) else { return Received::Closed };
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let count = connection.outbox.ready(&mut slices);

@@ -49,7 +49,8 @@ impl Dispatch {
                 self.crawler.is_enabled.store(*on, Ordering::Relaxed);
                 texts::OK
             }
-            Command::Watch(_) | Command::Keyed(..) | Command::Read(..) => texts::ERROR,
+            Command::Watch(words) => return self.watch(words, ask, out),
+            Command::Keyed(..) | Command::Read(..) => texts::ERROR,
         };
         proto::encode_text(form, text, out);
         out.seal(Lsn::ZERO);
