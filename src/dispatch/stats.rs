@@ -87,7 +87,11 @@ impl Dispatch {
             return out.put(texts::ERROR);
         }
         if let StatsTopic::DetailOn | StatsTopic::DetailOff = topic {
+            self.prefixes.turn(topic == StatsTopic::DetailOn);
             return out.put(texts::OK);
+        }
+        if let StatsTopic::DetailDump = topic {
+            return self.prefixes.write(out);
         }
         let table = &mut Table { out, line: Vec::new() };
         match topic {
@@ -160,12 +164,14 @@ impl Dispatch {
             "malloc_fails",
             "log_worker_dropped",
             "log_worker_written",
-            "log_watcher_skipped",
-            "log_watcher_sent",
-            "log_watchers",
-            "unexpected_napi_ids",
-            "round_robin_fallback",
         ]);
+        let watchers = &self.registry.watchers;
+        table.rows(&[
+            ("log_watcher_skipped", watchers.skipped.load(Ordering::Relaxed)),
+            ("log_watcher_sent", watchers.sent.load(Ordering::Relaxed)),
+            ("log_watchers", watchers.count() as u64),
+        ]);
+        table.zeros(&["unexpected_napi_ids", "round_robin_fallback"]);
         table.rows(&[
             ("bytes", totals.figures.item_bytes),
             ("curr_items", totals.figures.items),
@@ -225,7 +231,11 @@ impl Dispatch {
     fn settings(&self, table: &mut Table<'_>) {
         table.row("maxbytes", self.shared.budget.limit());
         for (name, value) in &self.settings.lines {
-            table.row(name, value);
+            match *name {
+                "lru_crawler" => table.row(name, yes(self.crawler.is_enabled.load(Ordering::Relaxed))),
+                "detail_enabled" => table.row(name, yes(self.prefixes.is_on())),
+                _ => table.row(name, value),
+            }
         }
     }
 
@@ -362,6 +372,10 @@ impl Dispatch {
             }
         }
     }
+}
+
+fn yes(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
 }
 
 fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch) {
