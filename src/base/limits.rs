@@ -75,6 +75,8 @@ pub const LISTINGS_MAX: usize = 4;
 pub const CACHEDUMP_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Key prefixes that `stats detail` counts apart; keys of further ones are not counted.
 pub const PREFIXES_MAX: usize = 4096;
+/// Evicted items that a group remembers for watchers until it is asked for them.
+pub const LOST_ITEMS_MAX: usize = 64;
 /// Connections that watch events at a time: memcached's.
 pub const WATCHERS_MAX: usize = 20;
 /// Lines that wait for one watcher, bytes; what does not fit is counted instead.

@@ -6,8 +6,9 @@ use super::prefixes::Deed;
 use crate::base::command::{Op, StoreMode};
 use crate::base::lsn::Lsn;
 use crate::base::reply::{Denial, Reply, Sink};
+use crate::base::time::UnixMs;
 use crate::conn::{Ask, Outbox, Verdict};
-use crate::group::Asked;
+use crate::group::{Asked, Group};
 use crate::proto::{Event, Form, Kinds, texts};
 
 /// What of a reply is looked at, kept beyond the group's lock.
@@ -28,7 +29,7 @@ pub(super) enum Sight {
 impl Sight {
     pub(super) fn of(reply: &Reply<'_>) -> Sight {
         match reply {
-            Reply::Hit(hit) => Sight::Hit(hit.item.value.bytes().len()),
+            Reply::Hit(hit) | Reply::Inspected(hit) => Sight::Hit(hit.item.value.bytes().len()),
             Reply::Stored(_) => Sight::Stored,
             Reply::NotStored => Sight::NotStored,
             Reply::Exists => Sight::Exists,
@@ -60,30 +61,64 @@ impl Dispatch {
         !self.registry.watchers.is_empty() || self.prefixes.is_on()
     }
 
-    /// Tells those who look on what was answered.
-    pub(super) fn tell(&self, asked: &Asked<'_>, form: &Form<'_>, sight: Sight, connection: u64) {
+    /// What a command other than a read meets, for those who watch: nothing of it is noted.
+    pub(super) fn look(&self, group: &Group, asked: &Asked<'_>) -> Sight {
+        let mut sight = Sight::Other;
+        let is_watched = self.registry.watchers.want(Kinds::FETCHERS.with(Kinds::DELETIONS));
+        if is_watched && !matches!(asked.op, Op::Get(_)) {
+            let _ = group.submit(&Asked { op: &Op::Inspect, ..*asked }, |reply| sight = Sight::of(reply));
+        }
+        sight
+    }
+
+    /// Tells those who look on what a command met and what was answered.
+    pub(super) fn tell(&self, asked: &Asked<'_>, form: &Form<'_>, met: Sight, sight: Sight, connection: u64) {
         let key = &*asked.key.bytes;
         if self.prefixes.is_on()
             && let Some(deed) = deed(asked.op, sight)
         {
             self.prefixes.count(key, deed);
         }
-        let is_meta = matches!(form, Form::Meta(_));
-        let event = match (asked.op, sight) {
-            (Op::Get(_), Sight::Hit(value_bytes)) => Event::Get { key, value_bytes: Some(value_bytes) },
-            (Op::Get(_), Sight::NotFound) => Event::Get { key, value_bytes: None },
+        let tell = |event: &Event<'_>| self.registry.watchers.tell(event, asked.now, connection);
+        match if matches!(asked.op, Op::Get(_)) { sight } else { met } {
+            Sight::Hit(value_bytes) => tell(&Event::Get { key, value_bytes: Some(value_bytes) }),
+            Sight::NotFound => tell(&Event::Get { key, value_bytes: None }),
+            _ => {}
+        }
+        match (asked.op, sight) {
             (Op::Delete(_), Sight::Deleted) => {
-                Event::Deleted { key, verb: if is_meta { "md" } else { "delete" } }
+                let verb = if matches!(form, Form::Meta(_)) { "md" } else { "delete" };
+                let value_bytes = if let Sight::Hit(value_bytes) = met { value_bytes } else { 0 };
+                tell(&Event::Deleted { key, verb, value_bytes });
             }
             (Op::Store(store), _) => {
                 let Some(status) = sight.status() else { return };
                 let verb = verb(store.mode, store.compare.is_some());
                 let ttl_s = store.exptime.deadline(asked.now).remaining_s(asked.now).unwrap_or(0);
-                Event::Store { key, status, verb, ttl_s, value_bytes: store.value.len() }
+                tell(&Event::Store { key, status, verb, ttl_s, value_bytes: store.value.len() });
             }
-            _ => return,
-        };
-        self.registry.watchers.tell(&event, asked.now, connection);
+            (Op::Oversized { .. }, Sight::TooLarge) => {
+                tell(&Event::Store { key, status: "too_large", verb: "set", ttl_s: 0, value_bytes: 0 });
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells of the items that a group has lost.
+    pub(super) fn tell_lost(&self, group: &Group, now: UnixMs, connection: u64) {
+        if !self.registry.watchers.want(Kinds::EVICTIONS) {
+            return;
+        }
+        for lost in group.take_lost() {
+            let event = Event::Evicted {
+                key: &lost.key,
+                is_fetched: lost.is_fetched,
+                ttl_s: lost.deadline.remaining_s(now),
+                idle_s: now.seconds().saturating_sub(lost.accessed_s),
+                value_bytes: lost.value_bytes,
+            };
+            self.registry.watchers.tell(&event, now, connection);
+        }
     }
 
     /// Makes a watcher of this connection.
@@ -91,6 +126,10 @@ impl Dispatch {
         let (text, verdict) = if !out.is_empty() {
             (texts::WATCH_PIPELINED, Verdict::Done)
         } else if let Some(watch) = self.registry.watchers.enter(Kinds::named(words)) {
+            // What was lost before anybody wanted to know is nobody's news.
+            if Kinds::named(words).meets(Kinds::EVICTIONS) {
+                self.groups.iter().for_each(|group| drop(group.take_lost()));
+            }
             ask.session.watch = Some(watch);
             (texts::OK, Verdict::Watching)
         } else {

@@ -121,6 +121,7 @@ impl Dispatch {
         let Some(group) = self.group_of(&key.bytes) else { return Verdict::Close };
         let asked = Asked { key, op, now: ask.now };
         let is_followed = self.is_followed();
+        let met = if is_followed { self.look(group, &asked) } else { Sight::Other };
         let mut sight = Sight::Other;
         let answer = |reply: &Reply<'_>| {
             if is_followed {
@@ -132,7 +133,8 @@ impl Dispatch {
             Ok(lsn) => {
                 out.seal(lsn);
                 if is_followed {
-                    self.tell(&asked, form, sight, ask.session.id);
+                    self.tell(&asked, form, met, sight, ask.session.id);
+                    self.tell_lost(group, ask.now, ask.session.id);
                 }
                 Verdict::Done
             }

@@ -18,6 +18,9 @@ use crate::proto::texts;
 /// The memcached that Larder answers like.
 const MEMCACHED_VERSION: &str = "1.6.45";
 
+/// What memcached calls a page: `stats slabs` counts the memory in use in these. Tools pass over a class of none.
+const PAGE_BYTES: usize = 1 << 20;
+
 /// What is shown of the configuration.
 #[derive(Debug, Default)]
 pub struct Settings {
@@ -281,11 +284,12 @@ impl Dispatch {
 
     fn slabs(&self, table: &mut Table<'_>) {
         let Totals { counters, figures, .. } = self.totals();
+        let pages = self.shared.budget.used().div_ceil(PAGE_BYTES) as u64;
         if figures.items > 0 {
             for (name, value) in [
                 ("chunk_size", 0),
                 ("chunks_per_page", 0),
-                ("total_pages", 0),
+                ("total_pages", pages),
                 ("total_chunks", figures.items),
                 ("used_chunks", figures.items),
                 ("free_chunks", 0),

@@ -18,7 +18,7 @@ use crate::base::time::{Exptime, UnixMs};
 use crate::base::version::{Stamp, Version, VersionClock};
 use crate::binlog::{self, Body, Log, Refusal};
 use crate::engine::{self, Access, Rules};
-use crate::hot::{self, Budget, Entry, Hot, Pressure, Slot};
+use crate::hot::{self, Budget, Entry, Hot, Lost, Pressure, Slot};
 use crate::store::{RowBuffer, Store};
 
 /// After so many cold reads in vain (the store changed under each) the read is done under the lock.
@@ -424,6 +424,11 @@ impl Group {
     /// Everything of this group up to here is in its store.
     pub fn applied_lsn(&self) -> Lsn {
         self.core.lock().applied_lsn
+    }
+
+    /// The items that were evicted since the last call, some of them; remembered from the first call on.
+    pub fn take_lost(&self) -> Vec<Lost> {
+        self.core.lock().hot.take_lost()
     }
 
     /// Begins counting anew.

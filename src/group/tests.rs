@@ -98,7 +98,7 @@ fn check(group: &Group, random: &mut Random) {
             for _ in 0..random.below(40) {
                 let number = random.below(KEYS);
                 match random.below(3) {
-                    0 if number % LASTING != 0 => {
+                    0 if !number.is_multiple_of(LASTING) => {
                         submit(group, &name(number), &Op::Delete(Delete::default()))
                     }
                     _ => set(group, &name(number), 0),

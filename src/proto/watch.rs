@@ -19,6 +19,8 @@ impl Kinds {
     pub const CONNECTIONS: Kinds = Kinds(4);
     /// Removals that a client asked for.
     pub const DELETIONS: Kinds = Kinds(8);
+    /// Items lost because memory was full.
+    pub const EVICTIONS: Kinds = Kinds(16);
 
     /// The kinds that the words behind `watch` name; no word means fetchers. Words whose events never happen here add
     /// nothing.
@@ -31,6 +33,7 @@ impl Kinds {
             b"fetchers" => kinds.with(Kinds::FETCHERS),
             b"mutations" => kinds.with(Kinds::MUTATIONS),
             b"connevents" => kinds.with(Kinds::CONNECTIONS),
+            b"evictions" => kinds.with(Kinds::EVICTIONS),
             b"deletions" => kinds.with(Kinds::DELETIONS),
             _ => kinds,
         })
@@ -76,6 +79,21 @@ pub enum Event<'a> {
         key: &'a [u8],
         /// The command.
         verb: &'static str,
+        /// The length of its value.
+        value_bytes: usize,
+    },
+    /// An item was lost because memory was full.
+    Evicted {
+        /// Its key.
+        key: &'a [u8],
+        /// Whether it was ever read.
+        is_fetched: bool,
+        /// Seconds that it had left, `None` for no end.
+        ttl_s: Option<u32>,
+        /// Seconds since it was last used.
+        idle_s: u32,
+        /// The length of its value.
+        value_bytes: usize,
     },
     /// A connection was accepted.
     Opened {
@@ -98,6 +116,7 @@ impl Event<'_> {
             Event::Get { .. } => Kinds::FETCHERS,
             Event::Store { .. } => Kinds::MUTATIONS,
             Event::Deleted { .. } => Kinds::DELETIONS,
+            Event::Evicted { .. } => Kinds::EVICTIONS,
             Event::Opened { .. } | Event::Closed { .. } => Kinds::CONNECTIONS,
         }
     }
@@ -126,10 +145,17 @@ pub fn encode_event(event: &Event<'_>, now: UnixMs, number: u64, connection: u64
             put_field(" clsid=1 cfd=", connection, out);
             put_field(" size=", *value_bytes, out);
         }
-        Event::Deleted { key, verb } => {
+        Event::Deleted { key, verb, value_bytes } => {
             put_key(" type=deleted key=", key, out);
             put_text(" cmd=", verb, out);
-            out.put(b" clsid=1 size=0");
+            put_field(" clsid=1 size=", *value_bytes, out);
+        }
+        Event::Evicted { key, is_fetched, ttl_s, idle_s, value_bytes } => {
+            put_key(" type=eviction key=", key, out);
+            put_text(" fetch=", if *is_fetched { "yes" } else { "no" }, out);
+            put_field(" ttl=", ttl_s.map_or(-1, i64::from), out);
+            put_field(" la=", *idle_s, out);
+            put_field(" clsid=1 size=", *value_bytes, out);
         }
         Event::Opened { address } => {
             put_peer(" type=conn_new", address, out);
@@ -193,7 +219,11 @@ mod tests {
                 "item_get key=a%20b status=not_found clsid=0 cfd=3 size=0",
             ),
             (store, "item_store key=a%20b status=stored cmd=set ttl=9 clsid=1 cfd=3 size=5"),
-            (Event::Deleted { key, verb: "md" }, "deleted key=a%20b cmd=md clsid=1 size=0"),
+            (Event::Deleted { key, verb: "md", value_bytes: 5 }, "deleted key=a%20b cmd=md clsid=1 size=5"),
+            (
+                Event::Evicted { key, is_fetched: true, ttl_s: None, idle_s: 4, value_bytes: 5 },
+                "eviction key=a%20b fetch=yes ttl=-1 la=4 clsid=1 size=5",
+            ),
             (Event::Opened { address }, "conn_new rip=::1 rport=80 transport=tcp cfd=3"),
             (
                 Event::Closed { address: "unix:/s", reason: "normal" },
