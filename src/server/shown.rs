@@ -31,6 +31,19 @@ fn durability(config: &Config) -> &'static str {
 /// What `stats` shows. Fields of memcached's that steer nothing here have the value of a fresh memcached
 /// (PROTOCOL.md section 9), so that tools which read them go on.
 pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
+    Settings {
+        shutdown_enabled: config.allow.shutdown,
+        started,
+        threads: config.network.threads,
+        max_connections: config.network.connections_max,
+        idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
+        lines: lines(config),
+        durability: durability(config),
+    }
+}
+
+/// The lines of `stats settings`, in memcached's order.
+fn lines(config: &Config) -> Vec<(&'static str, String)> {
     let on = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let (inter, port) = listening(config);
     let socket = config.network.unix_socket.as_ref();
@@ -86,8 +99,7 @@ pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
         ("temp_lru", "no"),
         ("temporary_ttl", "61"),
     ]));
-    let idle_timeout_s = config.network.idle_timeout_s.unwrap_or(0);
-    lines.push(("idle_timeout", idle_timeout_s.to_string()));
+    lines.push(("idle_timeout", config.network.idle_timeout_s.unwrap_or(0).to_string()));
     lines.extend(constants(&[
         ("watcher_logbuf_size", "262144"),
         ("worker_logbuf_size", "65536"),
@@ -99,15 +111,7 @@ pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
         ("memory_file", "(null)"),
         ("client_flags_size", "4"),
     ]));
-    Settings {
-        shutdown_enabled: config.allow.shutdown,
-        started,
-        threads: config.network.threads,
-        max_connections: config.network.connections_max,
-        idle_timeout_s,
-        lines,
-        durability: durability(config),
-    }
+    lines
 }
 
 fn constants(rows: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
