@@ -140,8 +140,12 @@ impl OverTcp {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let data_dir = folder.path().join("data").display().to_string();
         let threads = threads.to_string();
-        let own = ["-p", "-1", "-t", &threads, "--data-dir", &data_dir, "--groups", "4", "--log-size", "16m"];
-        let words = own.into_iter().chain(options.iter().map(String::as_str));
+        let own = ["-p", "-1", "-t", &threads, "--groups", "4"];
+        // Who keeps everything does not refuse for want of memory.
+        let refuses = options.iter().any(|option| option == "-M");
+        let kept = ["--data-dir", &data_dir, "--log-size", "16m"];
+        let kept = if refuses { &["--memory-only"][..] } else { &kept[..] };
+        let words = own.into_iter().chain(kept.iter().copied()).chain(options.iter().map(String::as_str));
         let clock = TestClock::new();
         let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         let server =

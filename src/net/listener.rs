@@ -10,17 +10,16 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use mio::net::{TcpListener, UnixListener};
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::stream::{Accepted, Stream};
+use super::{Wake, poll_and_wake};
 use crate::base::fault::{Fault, FaultKind};
 use crate::conn::registry::Registry;
 
 /// How long accepting rests when the process has no file descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-/// The token of the waker; listeners have their index.
-const WAKE: Token = Token(usize::MAX);
 
 /// A bound socket that nobody accepts from yet.
 #[derive(Debug)]
@@ -105,7 +104,7 @@ enum Socketed {
 }
 
 /// Where the listener hands a connection: a worker's channel and what wakes it.
-pub type Inlet = (Sender<Accepted>, Arc<Waker>);
+pub type Inlet = (Sender<Accepted>, Wake);
 
 /// The accepting thread.
 pub struct Listener {
@@ -128,9 +127,8 @@ impl Listener {
         open: Arc<AtomicUsize>,
         open_max: usize,
         stop: Arc<AtomicBool>,
-    ) -> io::Result<(Listener, Arc<Waker>)> {
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    ) -> io::Result<(Listener, Wake)> {
+        let (poll, wake) = poll_and_wake()?;
         let mut sockets = Vec::with_capacity(bound.len());
         for (index, one) in bound.into_iter().enumerate() {
             let address: Arc<str> = one.address().into();
@@ -149,7 +147,7 @@ impl Listener {
             }
             sockets.push(socket);
         }
-        Ok((Listener { poll, sockets, inlets, next_inlet: 0, registry, open, open_max, stop }, waker))
+        Ok((Listener { poll, sockets, inlets, next_inlet: 0, registry, open, open_max, stop }, wake))
     }
 
     /// Accepts until it is stopped; the files of unix sockets go with it.
@@ -214,10 +212,10 @@ impl Listener {
         }
         self.registry.accepted.fetch_add(1, Ordering::Relaxed);
         self.next_inlet = (self.next_inlet + 1) % self.inlets.len().max(1);
-        if let Some((sender, waker)) = self.inlets.get(self.next_inlet)
+        if let Some((sender, wake)) = self.inlets.get(self.next_inlet)
             && sender.send(accepted).is_ok()
         {
-            let _ = waker.wake();
+            wake();
         }
     }
 }

@@ -16,3 +16,25 @@ pub mod worker;
 
 pub use listener::{Bound, Listener};
 pub use worker::{Settings, Worker};
+
+use std::io;
+use std::sync::Arc;
+
+use mio::{Poll, Token, Waker};
+
+/// Wakes a loop of this room from another thread.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The token of a loop's waker; everything else has the index of what it is.
+const WAKE: Token = Token(usize::MAX);
+
+/// What a loop polls, and what wakes it.
+fn poll_and_wake() -> io::Result<(Poll, Wake)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), WAKE)?;
+    let wake = move || {
+        // It can only fail when the loop is gone, and then there is nobody to wake.
+        let _ = waker.wake();
+    };
+    Ok((poll, Arc::new(wake)))
+}

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::stream::{Accepted, Stream};
+use super::{WAKE, Wake, poll_and_wake};
 use crate::base::limits::READ_BYTES;
 use crate::base::lsn::Lsn;
 use crate::base::time::{Clock, UnixMs};
@@ -18,8 +19,6 @@ use crate::conn::registry::{Entry, Registry, Traffic};
 use crate::conn::{Backend, Connection, Progress};
 use crate::proto::{Event, Kinds};
 
-/// The token of the waker; connections have their slab key.
-const WAKE: Token = Token(usize::MAX);
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;
 /// How soon a parked request is tried again when nothing else wakes the loop.
@@ -71,7 +70,7 @@ enum Reason {
 pub struct Worker<B> {
     index: usize,
     poll: Poll,
-    waker: Arc<Waker>,
+    wake: Wake,
     inlet: Receiver<Accepted>,
     outlet: Sender<Accepted>,
     peers: Slab<Peer>,
@@ -124,18 +123,16 @@ impl<B> Clone for Surroundings<B> {
 
 impl<B: Backend> Worker<B> {
     /// Worker number `index`; its waker exists from here on, so that others can be told of it before it runs.
-    pub fn new(
-        index: usize,
-        waker: Arc<Waker>,
-        poll: Poll,
-        traffic: Arc<Traffic>,
-        around: Surroundings<B>,
-    ) -> Worker<B> {
+    ///
+    /// # Errors
+    /// When the system gives no poll.
+    pub fn new(index: usize, traffic: Arc<Traffic>, around: Surroundings<B>) -> io::Result<Worker<B>> {
+        let (poll, wake) = poll_and_wake()?;
         let (outlet, inlet) = crossbeam_channel::unbounded();
-        Worker {
+        Ok(Worker {
             index,
             poll,
-            waker,
+            wake,
             inlet,
             outlet,
             peers: Slab::new(),
@@ -152,12 +149,12 @@ impl<B: Backend> Worker<B> {
             stop: around.stop,
             settings: around.settings,
             idle_checked_s: 0,
-        }
+        })
     }
 
     /// Where the listener hands connections to this worker.
-    pub fn inlet(&self) -> (Sender<Accepted>, Arc<Waker>) {
-        (self.outlet.clone(), Arc::clone(&self.waker))
+    pub fn inlet(&self) -> (Sender<Accepted>, Wake) {
+        (self.outlet.clone(), Arc::clone(&self.wake))
     }
 
     /// Turns until the server ends.
@@ -252,11 +249,8 @@ impl<B: Backend> Worker<B> {
 
     /// Lets whoever has something to tell this watcher wake this worker.
     fn have_woken(&self, key: usize) {
-        let waker = Arc::clone(&self.waker);
         if let Some(watch) = self.peers.get(key).and_then(|peer| peer.connection.session.watch.as_ref()) {
-            watch.set_wake(Arc::new(move || {
-                let _ = waker.wake();
-            }));
+            watch.set_wake(Arc::clone(&self.wake));
         }
     }
 

@@ -4,12 +4,11 @@
 //! warmer reads the store into memory once and ends.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-
-use mio::{Poll, Waker};
 
 use super::ShutDown;
 use super::open::Opened;
@@ -23,18 +22,15 @@ use crate::group::keeper::{Bell, Keeper};
 use crate::group::sweep::Sweeper;
 use crate::group::warmup::{Warmth, warm_up};
 use crate::net::worker::{Settings, Surroundings};
-use crate::net::{Bound, Listener, Worker};
+use crate::net::{Bound, Listener, Wake, Worker};
 use crate::store::directory::Directory;
-
-/// The token of a worker's waker in its poll.
-const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// Everything that runs.
 pub(super) struct Threads {
     serving: Vec<JoinHandle<()>>,
     keeping: Vec<JoinHandle<()>>,
     log_thread: Option<JoinHandle<()>>,
-    wakers: Vec<Arc<Waker>>,
+    wakes: Vec<Wake>,
     stop: Arc<AtomicBool>,
     sweep_bell: Arc<Bell>,
     keeper: Arc<Keeper>,
@@ -117,7 +113,7 @@ impl Threads {
             serving: Vec::new(),
             keeping: Vec::new(),
             log_thread: None,
-            wakers: Vec::new(),
+            wakes: Vec::new(),
             stop: Arc::clone(&stop),
             sweep_bell: Arc::default(),
             keeper,
@@ -185,11 +181,10 @@ impl Threads {
         let mut inlets = Vec::new();
         let mut workers = Vec::new();
         for (index, traffic) in traffic.into_iter().enumerate() {
-            let poll = Poll::new()?;
-            let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-            self.wakers.push(Arc::clone(&waker));
-            let worker = Worker::new(index, waker, poll, traffic, around.clone());
-            inlets.push(worker.inlet());
+            let worker = Worker::new(index, traffic, around.clone())?;
+            let (inlet, wake) = worker.inlet();
+            self.wakes.push(Arc::clone(&wake));
+            inlets.push((inlet, wake));
             workers.push(worker);
         }
         self.subscribe();
@@ -197,7 +192,7 @@ impl Threads {
             self.serving
                 .push(spawn("worker", move || ended("worker", worker.run())).map_err(io::Error::other)?);
         }
-        let (listener, waker) = Listener::new(
+        let (listener, wake) = Listener::new(
             bound,
             inlets,
             Arc::clone(&around.registry),
@@ -205,7 +200,7 @@ impl Threads {
             config.network.connections_max,
             Arc::clone(&self.stop),
         )?;
-        self.wakers.push(waker);
+        self.wakes.push(wake);
         self.serving
             .push(spawn("listener", move || ended("listener", listener.run())).map_err(io::Error::other)?);
         Ok(())
@@ -214,13 +209,7 @@ impl Threads {
     /// Lets the log wake the workers.
     fn subscribe(&self) {
         let Some(log) = self.keeper.shared.log.get() else { return };
-        let wake = |waker: &Arc<Waker>| {
-            let waker = Arc::clone(waker);
-            log.subscribe(Arc::new(move || {
-                let _ = waker.wake();
-            }))
-        };
-        let subscriptions = self.wakers.iter().map(wake).collect();
+        let subscriptions = self.wakes.iter().map(|wake| log.subscribe(Arc::clone(wake))).collect();
         let _ = self.control.subscriptions.set(subscriptions);
     }
 
@@ -237,8 +226,8 @@ impl Threads {
     /// checkpoint, and the log last.
     pub(super) fn stop(mut self) -> Result<(), Fault> {
         self.stop.store(true, Ordering::Release);
-        for waker in &self.wakers {
-            let _ = waker.wake();
+        for wake in &self.wakes {
+            wake();
         }
         self.keeper.shared.bell.ring();
         self.sweep_bell.ring();
@@ -253,10 +242,19 @@ impl Threads {
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
+/// A thread that panics ends the process: what it left half done must not go on, and the log makes the end safe.
+fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
+    let guarded = move || {
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            log::error!(
+                "the {name} thread panicked: ending the process; what was acknowledged is in the log"
+            );
+            std::process::abort();
+        }
+    };
     thread::Builder::new()
         .name(name.into())
-        .spawn(body)
+        .spawn(guarded)
         .map_err(|error| Fault::new(FaultKind::Io, format!("cannot start the {name} thread: {error}")))
 }
 

@@ -5,7 +5,6 @@ mod damage;
 mod deadlines;
 mod directory;
 mod disk;
-mod measure;
 mod model;
 
 use super::*;

@@ -146,13 +146,3 @@ fn golden_items() -> Vec<(String, Kept)> {
         ("e".to_owned(), Kept::new((0..150_000u32).map(|n| (n / 3) as u8).collect::<Vec<_>>(), 7)),
     ]
 }
-
-#[test]
-#[ignore = "writes the golden file; run once per format"]
-fn write_golden() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol-tests/golden/store-format-1.redb");
-    let store = Store::open(&golden, IDENTITY, OPTIONS).unwrap();
-    let items = golden_items();
-    let changes: Vec<RowChange<'_>> = items.iter().map(|(key, kept)| put(key, kept)).collect();
-    store.commit(&changes, end(42)).unwrap();
-}
