@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use larder::base::limits::OUTBOX_BYTES_MAX;
 use larder::base::time::{Clock, UnixMs};
 use larder::config::{self, Config, Machine};
 use larder::conn::outbox::SLICES_MAX;
@@ -84,7 +85,9 @@ impl Wire for InProcess {
         let Some(connection) = self.connections.get_mut(&conn.0) else { return };
         let backend = &self.server.backend;
         let mut progress = connection.turn(bytes, TURN_REQUESTS, self.clock.now(), backend);
-        while matches!(progress, Progress::Again | Progress::Parked) {
+        while matches!(progress, Progress::Again | Progress::Parked)
+            || progress == Progress::Blocked && connection.outbox.unsent_bytes() < OUTBOX_BYTES_MAX
+        {
             progress = connection.turn(&[], TURN_REQUESTS, self.clock.now(), backend);
         }
         backend.end_turn();
@@ -92,6 +95,9 @@ impl Wire for InProcess {
     }
 
     fn receive(&mut self, conn: ConnId) -> Received {
+        if self.connections.get(&conn.0).is_some_and(Connection::is_watching) {
+            self.send(conn, &[]);
+        }
         let Some(connection) = self.connections.get_mut(&conn.0) else { return Received::Closed };
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let count = connection.outbox.ready(&mut slices);

@@ -251,6 +251,8 @@ pub enum ShutdownMode {
 pub enum Tuning<'a> {
     /// Answered with this text and nothing else.
     Answer(&'a [u8]),
+    /// `lru_crawler enable` and `disable`: without it keys are not listed.
+    Crawler(bool),
 }
 
 /// How keys are listed.

@@ -67,6 +67,21 @@ pub const GROUPS_DEFAULT: u16 = 64;
 /// See [`GROUPS_DEFAULT`].
 pub const GROUPS_MAX: u16 = 4096;
 
+/// Keys that a listing of a group collects at once: at most some 8 MB with the longest keys.
+pub const LISTING_KEYS_MAX: usize = 32 * 1024;
+/// Listings of keys at a time.
+pub const LISTINGS_MAX: usize = 4;
+/// The most that `stats cachedump` answers, bytes: memcached's.
+pub const CACHEDUMP_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Key prefixes that `stats detail` counts apart; keys of further ones are not counted.
+pub const PREFIXES_MAX: usize = 4096;
+/// Evicted items that a group remembers for watchers until it is asked for them.
+pub const LOST_ITEMS_MAX: usize = 64;
+/// Connections that watch events at a time: memcached's.
+pub const WATCHERS_MAX: usize = 20;
+/// Lines that wait for one watcher, bytes; what does not fit is counted instead.
+pub const WATCHER_BYTES_MAX: usize = 256 * 1024;
+
 /// One segment of a group's memory, bytes, a power of two: the smallest, when groups share little memory.
 pub const HOT_SEGMENT_BYTES_MIN: usize = 8 * 1024;
 /// See [`HOT_SEGMENT_BYTES_MIN`]: the largest.

@@ -56,6 +56,11 @@ impl Connection {
         if self.closing {
             return Progress::Closing;
         }
+        if let Some(watch) = &self.session.watch {
+            self.inbox = Vec::new();
+            watch.pull(&mut self.outbox);
+            return Progress::Idle;
+        }
         if self.inbox.is_empty() {
             let (taken, progress) = self.serve(received, requests_max, now, backend);
             self.inbox.extend_from_slice(received.get(taken..).unwrap_or_default());
@@ -135,6 +140,7 @@ impl Connection {
             Verdict::Done => (0, None),
             Verdict::Parked { resume } => (resume, Some(Progress::Parked)),
             Verdict::Paused { resume } => (resume, Some(Progress::Blocked)),
+            Verdict::Watching => (0, Some(Progress::Idle)),
             Verdict::Close => {
                 self.closing = true;
                 (0, Some(Progress::Closing))
@@ -171,7 +177,12 @@ impl Connection {
 
     /// Whether bytes wait that a turn without new ones could deal with.
     pub fn has_backlog(&self) -> bool {
-        !self.inbox.is_empty() && self.inbox.len() >= self.need_bytes && !self.closing
+        !self.inbox.is_empty() && self.inbox.len() >= self.need_bytes && !self.closing && !self.is_watching()
+    }
+
+    /// Whether it is told events, and a turn without new bytes fetches them.
+    pub fn is_watching(&self) -> bool {
+        self.session.watch.is_some()
     }
 
     /// Whether nothing is read any more.

@@ -1,7 +1,7 @@
 //! One connection without a socket: bytes in, requests out to a [`Backend`], replies back in order.
 //!
 //! Owns: the inbox (bytes that do not make a whole request yet), the ordered [`outbox`], what a connection remembers
-//! between requests, and the [`registry`] of open connections that `stats conns` shows.
+//! between requests, the [`registry`] of open connections that `stats conns` shows, and those that [`watch`] events.
 //!
 //! May import: base, proto.
 //!
@@ -14,6 +14,9 @@
 pub mod connection;
 pub mod outbox;
 pub mod registry;
+pub mod watch;
+
+use std::any::Any;
 
 use crate::base::lsn::Lsn;
 use crate::base::time::UnixMs;
@@ -21,6 +24,7 @@ use crate::proto::Request;
 
 pub use connection::{Connection, Progress};
 pub use outbox::Outbox;
+pub use watch::Watch;
 
 /// Who gives requests their meaning. The server implements it over the groups; tests may implement it over a map.
 pub trait Backend: Send + Sync {
@@ -66,6 +70,10 @@ pub struct Session {
     pub authenticated: bool,
     /// Its number in the registry.
     pub id: u64,
+    /// What a long request that was paused goes on with: the backend's own. It goes with the connection.
+    pub course: Option<Box<dyn Any + Send>>,
+    /// What it watches: then it asks for nothing more.
+    pub watch: Option<Watch>,
 }
 
 /// What became of a request.
@@ -79,11 +87,14 @@ pub enum Verdict {
         /// Where to go on.
         resume: usize,
     },
-    /// The outbox is full in the middle of a long reply: go on from `resume` when it has drained.
+    /// In the middle of a long reply the outbox is full, or others are to be served: go on from `resume` when it has
+    /// room.
     Paused {
         /// Where to go on.
         resume: usize,
     },
+    /// From now on the connection is told events; what it sends is thrown away.
+    Watching,
     /// Close after what is in the outbox.
     Close,
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::watch::Watchers;
+
 /// What is known of one connection or listener.
 #[derive(Debug)]
 pub struct Entry {
@@ -22,6 +24,8 @@ pub struct Entry {
 pub struct Registry {
     next: AtomicU64,
     entries: Mutex<BTreeMap<u64, Arc<Entry>>>,
+    /// Those of them that watch events.
+    pub watchers: Arc<Watchers>,
     /// Connections refused because there were too many.
     pub rejected: AtomicU64,
     /// Connections accepted since the start or the last reset.

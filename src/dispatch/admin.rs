@@ -25,6 +25,10 @@ impl Dispatch {
     ) -> Verdict {
         let text = match command {
             Command::FlushAll(exptime) => return self.flush_all(*exptime, form, ask, out),
+            Command::Dump(dump_form) => return self.dump(*dump_form, ask, out),
+            Command::Stats(StatsTopic::CacheDump(class, limit)) => {
+                return self.cachedump(*class, *limit, ask, out);
+            }
             Command::Stats(topic) => return self.show_stats(*topic, ask, out),
             Command::Version => texts::VERSION,
             Command::Noop => texts::MN,
@@ -41,7 +45,12 @@ impl Dispatch {
             Command::Quit => return Verdict::Close,
             Command::Authenticate(payload) => self.authenticate(payload, ask),
             Command::Tuning(Tuning::Answer(text)) => text,
-            Command::Dump(_) | Command::Watch(_) | Command::Keyed(..) | Command::Read(..) => texts::ERROR,
+            Command::Tuning(Tuning::Crawler(on)) => {
+                self.crawler.is_enabled.store(*on, Ordering::Relaxed);
+                texts::OK
+            }
+            Command::Watch(words) => return self.watch(words, ask, out),
+            Command::Keyed(..) | Command::Read(..) => texts::ERROR,
         };
         proto::encode_text(form, text, out);
         out.seal(Lsn::ZERO);

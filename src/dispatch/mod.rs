@@ -1,7 +1,9 @@
 //! What a request means over the whole server: which group a key belongs to, commands about many keys or none,
 //! administration and statistics.
 //!
-//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); who may ask ([`users`]).
+//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); counts by
+//! prefix ([`prefixes`]); what watchers are told (`follow`); who may
+//! ask ([`users`]).
 //!
 //! May import: base, proto, route, engine, hot, binlog, store, group, conn.
 //!
@@ -11,6 +13,9 @@
 //! Start reading at [`Dispatch::execute`].
 
 mod admin;
+pub mod dump;
+mod follow;
+pub mod prefixes;
 pub mod reads;
 pub mod stats;
 pub mod users;
@@ -20,12 +25,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::command::{Command, Key, Op};
 use crate::base::lsn::Lsn;
+use crate::base::reply::Reply;
 use crate::binlog;
 use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::group::{Asked, Busy, Group, Shared};
 use crate::proto::{self, Form, Request};
 use crate::route::Placement;
+use follow::Sight;
 
 /// What the assembly gives the dispatch beside the groups.
 pub trait Control: Send + Sync {
@@ -55,6 +62,10 @@ pub struct Dispatch {
     pub users: Option<users::Users>,
     /// The assembly.
     pub control: Arc<dyn Control>,
+    /// Listings of keys.
+    pub crawler: dump::Crawler,
+    /// Counts by key prefix.
+    pub prefixes: prefixes::Prefixes,
     /// flush_all commands.
     pub flushes: AtomicU64,
     /// Attempts to authenticate.
@@ -109,9 +120,22 @@ impl Dispatch {
     fn keyed(&self, form: &Form<'_>, key: &Key<'_>, op: &Op<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
         let Some(group) = self.group_of(&key.bytes) else { return Verdict::Close };
         let asked = Asked { key, op, now: ask.now };
-        match group.submit(&asked, |reply| proto::encode_reply(form, key, reply, out)) {
+        let is_followed = self.is_followed();
+        let met = if is_followed { self.look(group, &asked) } else { Sight::Other };
+        let mut sight = Sight::Other;
+        let answer = |reply: &Reply<'_>| {
+            if is_followed {
+                sight = Sight::of(reply);
+            }
+            proto::encode_reply(form, key, reply, out);
+        };
+        match group.submit(&asked, answer) {
             Ok(lsn) => {
                 out.seal(lsn);
+                if is_followed {
+                    self.tell(&asked, form, met, sight, ask.session.id);
+                    self.tell_lost(group, ask.now, ask.session.id);
+                }
                 Verdict::Done
             }
             Err(Busy) => Verdict::Parked { resume: 0 },
@@ -126,8 +150,11 @@ impl Dispatch {
         for traffic in &self.traffic {
             traffic.reset();
         }
-        let counters = [&self.flushes, &self.auth_commands, &self.auth_errors];
-        for counter in counters.into_iter().chain([&self.registry.rejected, &self.registry.accepted]) {
+        self.prefixes.clear();
+        let own = [&self.flushes, &self.auth_commands, &self.auth_errors];
+        let watchers = &self.registry.watchers;
+        let others = [&self.registry.rejected, &self.registry.accepted, &watchers.sent, &watchers.skipped];
+        for counter in own.into_iter().chain(others) {
             counter.store(0, Ordering::Relaxed);
         }
     }

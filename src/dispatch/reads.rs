@@ -1,6 +1,7 @@
 //! Reads of several keys: get, gets, gat, gats.
 
 use super::Dispatch;
+use super::follow::Sight;
 use crate::base::command::{Get, Key, Keys, Op};
 use crate::base::limits::OUTBOX_BYTES_MAX;
 use crate::base::lsn::Lsn;
@@ -29,14 +30,21 @@ impl Dispatch {
             let Some(group) = self.group_of(key) else { return Verdict::Close };
             let key = Key::plain(key);
             let asked = Asked { key: &key, op: &op, now: ask.now };
-            let mut is_denied = false;
+            let is_followed = self.is_followed();
+            let (mut is_denied, mut sight) = (false, Sight::NotFound);
             let answer = |reply: &Reply<'_>| {
                 is_denied = matches!(reply, Reply::Denied(_));
+                if is_followed {
+                    sight = Sight::of(reply);
+                }
                 proto::encode_reply(form, &key, reply, out);
             };
             match group.submit(&asked, answer) {
                 Ok(lsn) => out.seal(lsn),
                 Err(Busy) => return Verdict::Parked { resume },
+            }
+            if is_followed {
+                self.tell(&asked, form, Sight::Other, sight, ask.session.id);
             }
             if is_denied {
                 // The error line ends the reply: without END nobody takes the keys not asked for as misses.

@@ -18,6 +18,9 @@ use crate::proto::texts;
 /// The memcached that Larder answers like.
 const MEMCACHED_VERSION: &str = "1.6.45";
 
+/// What memcached calls a page: `stats slabs` counts the memory in use in these. Tools pass over a class of none.
+const PAGE_BYTES: usize = 1 << 20;
+
 /// What is shown of the configuration.
 #[derive(Debug, Default)]
 pub struct Settings {
@@ -87,7 +90,11 @@ impl Dispatch {
             return out.put(texts::ERROR);
         }
         if let StatsTopic::DetailOn | StatsTopic::DetailOff = topic {
+            self.prefixes.turn(topic == StatsTopic::DetailOn);
             return out.put(texts::OK);
+        }
+        if let StatsTopic::DetailDump = topic {
+            return self.prefixes.write(out);
         }
         let table = &mut Table { out, line: Vec::new() };
         match topic {
@@ -160,12 +167,14 @@ impl Dispatch {
             "malloc_fails",
             "log_worker_dropped",
             "log_worker_written",
-            "log_watcher_skipped",
-            "log_watcher_sent",
-            "log_watchers",
-            "unexpected_napi_ids",
-            "round_robin_fallback",
         ]);
+        let watchers = &self.registry.watchers;
+        table.rows(&[
+            ("log_watcher_skipped", watchers.skipped.load(Ordering::Relaxed)),
+            ("log_watcher_sent", watchers.sent.load(Ordering::Relaxed)),
+            ("log_watchers", watchers.count() as u64),
+        ]);
+        table.zeros(&["unexpected_napi_ids", "round_robin_fallback"]);
         table.rows(&[
             ("bytes", totals.figures.item_bytes),
             ("curr_items", totals.figures.items),
@@ -225,7 +234,11 @@ impl Dispatch {
     fn settings(&self, table: &mut Table<'_>) {
         table.row("maxbytes", self.shared.budget.limit());
         for (name, value) in &self.settings.lines {
-            table.row(name, value);
+            match *name {
+                "lru_crawler" => table.row(name, yes(self.crawler.is_enabled.load(Ordering::Relaxed))),
+                "detail_enabled" => table.row(name, yes(self.prefixes.is_on())),
+                _ => table.row(name, value),
+            }
         }
     }
 
@@ -271,11 +284,12 @@ impl Dispatch {
 
     fn slabs(&self, table: &mut Table<'_>) {
         let Totals { counters, figures, .. } = self.totals();
+        let pages = self.shared.budget.used().div_ceil(PAGE_BYTES) as u64;
         if figures.items > 0 {
             for (name, value) in [
                 ("chunk_size", 0),
                 ("chunks_per_page", 0),
-                ("total_pages", 0),
+                ("total_pages", pages),
                 ("total_chunks", figures.items),
                 ("used_chunks", figures.items),
                 ("free_chunks", 0),
@@ -362,6 +376,10 @@ impl Dispatch {
             }
         }
     }
+}
+
+fn yes(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
 }
 
 fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch) {

@@ -18,7 +18,7 @@ use crate::base::time::{Exptime, UnixMs};
 use crate::base::version::{Stamp, Version, VersionClock};
 use crate::binlog::{self, Body, Log, Refusal};
 use crate::engine::{self, Access, Rules};
-use crate::hot::{self, Budget, Entry, Hot, Pressure, Slot};
+use crate::hot::{self, Budget, Entry, Hot, Lost, Pressure, Slot};
 use crate::store::{RowBuffer, Store};
 
 /// After so many cold reads in vain (the store changed under each) the read is done under the lock.
@@ -152,7 +152,7 @@ enum Known<'a> {
 }
 
 /// How one try under the lock ended.
-enum Attempt {
+pub(super) enum Attempt {
     Done(Lsn),
     /// The store must be asked first.
     Cold,
@@ -345,7 +345,7 @@ impl Group {
     }
 
     /// Turns a pending flush whose moment has come into a mark.
-    fn fire_flush(&self, core: &mut Core, now: UnixMs) -> Result<(), Attempt> {
+    pub(super) fn fire_flush(&self, core: &mut Core, now: UnixMs) -> Result<(), Attempt> {
         let mark = FlushMark { below: core.clock.next(now), pending_s: 0 };
         self.set_flush(core, mark, now).map(|_| ())
     }
@@ -424,6 +424,11 @@ impl Group {
     /// Everything of this group up to here is in its store.
     pub fn applied_lsn(&self) -> Lsn {
         self.core.lock().applied_lsn
+    }
+
+    /// The items that were evicted since the last call, some of them; remembered from the first call on.
+    pub fn take_lost(&self) -> Vec<Lost> {
+        self.core.lock().hot.take_lost()
     }
 
     /// Begins counting anew.

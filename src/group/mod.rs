@@ -1,8 +1,8 @@
 //! One logical group, whole: its memory, its store, its place in the log, under one lock.
 //!
 //! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store), [`recovery`] (log records
-//! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory) and [`keeper`] (the thread that
-//! decides which group is checkpointed when).
+//! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory), [`listing`] (everything, key after
+//! key) and [`keeper`] (the thread that decides which group is checkpointed when).
 //!
 //! May import: base, engine, hot, binlog, store.
 //!
@@ -18,9 +18,14 @@ pub mod figures;
 #[allow(clippy::module_inception)] // The room and its main type are one noun.
 pub mod group;
 pub mod keeper;
+pub mod listing;
 pub mod recovery;
+mod rows;
 pub mod sweep;
+#[cfg(test)]
+mod tests;
 mod trail;
 pub mod warmup;
 
 pub use group::{Asked, Busy, Group, Shared};
+pub use listing::Listing;

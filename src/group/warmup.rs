@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use super::group::Group;
+use super::rows::Batch;
 use crate::base::fault::Fault;
-use crate::base::item::{Item, Value};
 use crate::store::{RowBuffer, ScanLimits};
 
 /// What is read in one go: the store's read transaction is short, and nobody waits for the lock long.
@@ -66,42 +66,6 @@ impl Group {
                 None => return Ok(Warmth::Full),
             }
         }
-    }
-}
-
-/// Rows copied out of a read transaction.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    rows: Vec<Row>,
-}
-
-struct Row {
-    start: usize,
-    key_len: usize,
-    value_len: usize,
-    item: Item<'static>,
-}
-
-impl Batch {
-    fn push(&mut self, key: &[u8], item: &Item<'_>) {
-        let value = item.value.bytes();
-        let row = Row {
-            start: self.bytes.len(),
-            key_len: key.len(),
-            value_len: value.len(),
-            item: Item { value: Value::Plain(&[]), ..*item },
-        };
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.rows.push(row);
-    }
-
-    fn row<'a>(&'a self, row: &Row) -> (&'a [u8], Item<'a>) {
-        let value_start = row.start + row.key_len;
-        let key = self.bytes.get(row.start..value_start).unwrap_or_default();
-        let value = self.bytes.get(value_start..value_start + row.value_len).unwrap_or_default();
-        (key, Item { value: Value::Plain(value), ..row.item })
     }
 }
 

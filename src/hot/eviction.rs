@@ -215,6 +215,7 @@ impl Hot {
             self.events.evictions += 1;
             self.events.evicted_unfetched += u64::from(is_unfetched);
             self.events.evicted_active += u64::from(visits > 0);
+            self.note_lost(slot);
         }
         self.is_complete = false;
         if queue == Queue::Small {

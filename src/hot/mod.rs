@@ -30,6 +30,7 @@ mod figures;
 mod ghost;
 mod index;
 mod large;
+mod lost;
 mod segment;
 mod sweep;
 mod tally;
@@ -56,6 +57,7 @@ pub use budget::Budget;
 pub use dirty::DirtyList;
 pub use eviction::Pressure;
 pub use figures::Figures;
+pub use lost::Lost;
 pub use segment::Slot;
 pub use sweep::ScanCursor;
 
@@ -102,6 +104,8 @@ pub struct Hot {
     dirty: DirtyList,
     tally: Tally,
     events: figures::Events,
+    /// What was evicted, for watchers; `None` when nobody wants to know.
+    lost: Option<Vec<Lost>>,
     is_complete: bool,
     /// What the account was charged for the tables beside the segments, bytes.
     table_bytes: usize,
@@ -132,6 +136,7 @@ impl Hot {
             dirty: DirtyList::default(),
             tally: Tally::default(),
             events: figures::Events::default(),
+            lost: None,
             is_complete: false,
             table_bytes: 0,
             heard_s: 0,

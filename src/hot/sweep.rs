@@ -83,7 +83,8 @@ impl Hot {
         self.segments.note_bounds(slot, deadline, version);
     }
 
-    /// Shows live entries, some `limit` a call, whole segments at a time. Returns where to go on, `None` at the end.
+    /// Shows live entries, some `limit` a call, whole segments at a time, each with whether it is newer than what the
+    /// store has of it (without a store: all are). Returns where to go on, `None` at the end.
     ///
     /// Whatever changes between the calls, every key that exists throughout is shown at least once; one that moves or
     /// changes may be shown again.
@@ -91,7 +92,7 @@ impl Hot {
         &self,
         cursor: ScanCursor,
         limit: usize,
-        mut visit: impl FnMut(&[u8], Item<'_>),
+        mut visit: impl FnMut(&[u8], Item<'_>, bool),
     ) -> Option<ScanCursor> {
         // Entries only move to open segments, which come last: what was not shown yet stays ahead.
         let mut shown = 0;
@@ -107,7 +108,7 @@ impl Hot {
         None
     }
 
-    fn show_segment(&self, number: u32, visit: &mut impl FnMut(&[u8], Item<'_>)) -> usize {
+    fn show_segment(&self, number: u32, visit: &mut impl FnMut(&[u8], Item<'_>, bool)) -> usize {
         let (mut offset, mut shown) = (0, 0);
         while let Some((slot, word)) = self.segments.step(number, offset) {
             offset += word.bytes() as u32;
@@ -115,7 +116,7 @@ impl Hot {
             if let Some(record) = record
                 && let Entry::Live(item) = self.view(&record)
             {
-                visit(record.key, item);
+                visit(record.key, item, record.is_dirty || !self.options.persistent);
                 shown += 1;
             }
         }

@@ -16,6 +16,7 @@ use crate::base::time::{Clock, UnixMs};
 use crate::conn::outbox::SLICES_MAX;
 use crate::conn::registry::{Entry, Registry, Traffic};
 use crate::conn::{Backend, Connection, Progress};
+use crate::proto::{Event, Kinds};
 
 /// The token of the waker; connections have their slab key.
 const WAKE: Token = Token(usize::MAX);
@@ -53,7 +54,17 @@ struct Peer {
     queued: bool,
     /// It stands in `waiting` already.
     waits: bool,
+    /// It stands in `watching`.
+    watches: bool,
     pinned_bytes: usize,
+}
+
+/// Why a connection is closed, as watchers are told.
+#[derive(Clone, Copy, Debug)]
+enum Reason {
+    Normal,
+    Error,
+    IdleTimeout,
 }
 
 /// One event loop and its connections.
@@ -69,6 +80,8 @@ pub struct Worker<B> {
     /// Connections whose replies wait for the end of the turn, or for an LSN.
     waiting: Vec<usize>,
     parked: Vec<usize>,
+    /// Connections that are told events.
+    watching: Vec<usize>,
     scratch: Vec<u8>,
     backend: Arc<B>,
     clock: Arc<dyn Clock>,
@@ -129,6 +142,7 @@ impl<B: Backend> Worker<B> {
             again: Vec::new(),
             waiting: Vec::new(),
             parked: Vec::new(),
+            watching: Vec::new(),
             scratch: vec![0; READ_BYTES],
             backend: around.backend,
             clock: around.clock,
@@ -178,6 +192,7 @@ impl<B: Backend> Worker<B> {
         self.welcome(now);
         self.backend.end_turn();
         self.let_go();
+        self.tell_watchers(now);
         self.close_idle(now);
     }
 
@@ -225,10 +240,36 @@ impl<B: Backend> Worker<B> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.close(key),
+                Err(_) => return self.close(key, Reason::Error),
             }
         }
+        if peer.connection.is_watching() && !std::mem::replace(&mut peer.watches, true) {
+            self.watching.push(key);
+            self.have_woken(key);
+        }
         self.send(key);
+    }
+
+    /// Lets whoever has something to tell this watcher wake this worker.
+    fn have_woken(&self, key: usize) {
+        let waker = Arc::clone(&self.waker);
+        if let Some(watch) = self.peers.get(key).and_then(|peer| peer.connection.session.watch.as_ref()) {
+            watch.set_wake(Arc::new(move || {
+                let _ = waker.wake();
+            }));
+        }
+    }
+
+    /// Sends the watchers of this worker what waits for them.
+    fn tell_watchers(&mut self, now: UnixMs) {
+        for index in (0..self.watching.len()).rev() {
+            let Some(key) = self.watching.get(index).copied() else { continue };
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            if peer.progress != Progress::Closing {
+                peer.progress = peer.connection.turn(&[], 1, now, &*self.backend);
+                self.send(key);
+            }
+        }
     }
 
     /// Decides when this connection is served next.
@@ -256,11 +297,11 @@ impl<B: Backend> Worker<B> {
             self.waiting.push(key);
         }
         if !peer.stuck && peer.write_ready(&self.traffic).is_err() {
-            return self.close(key);
+            return self.close(key, Reason::Error);
         }
         peer.note_pinned(&self.traffic);
         if peer.connection.outbox.is_empty() && peer.progress == Progress::Closing {
-            return self.close(key);
+            return self.close(key, Reason::Normal);
         }
         self.schedule(key);
     }
@@ -298,6 +339,8 @@ impl<B: Backend> Worker<B> {
             let key = slot.key();
             let (id, entry) =
                 self.registry.enter(accepted.address, Some(accepted.listen_address), now.seconds());
+            let opened = Event::Opened { address: &entry.address };
+            self.registry.watchers.tell(&opened, now, id);
             let mut connection = Connection::default();
             connection.session.id = id;
             let mut stream = accepted.stream;
@@ -318,13 +361,21 @@ impl<B: Backend> Worker<B> {
                 progress: Progress::Idle,
                 queued: false,
                 waits: false,
+                watches: false,
                 pinned_bytes: 0,
             });
         }
     }
 
-    fn close(&mut self, key: usize) {
+    fn close(&mut self, key: usize, reason: Reason) {
         let Some(mut peer) = self.peers.try_remove(key) else { return };
+        if peer.watches {
+            self.watching.retain(|watching| *watching != key);
+        }
+        if self.registry.watchers.want(Kinds::CONNECTIONS) {
+            let closed = Event::Closed { address: &peer.entry.address, reason: reason.name() };
+            self.registry.watchers.tell(&closed, self.clock.now(), peer.connection.session.id);
+        }
         let _ = self.poll.registry().deregister(peer.stream.source());
         self.registry.leave(peer.connection.session.id);
         self.open.fetch_sub(1, Ordering::Relaxed);
@@ -339,13 +390,24 @@ impl<B: Backend> Worker<B> {
         }
         self.idle_checked_s = now.seconds();
         let is_idle = |peer: &Peer| {
-            now.seconds().saturating_sub(peer.entry.last_request_s.load(Ordering::Relaxed)) > limit_s
+            !peer.watches
+                && now.seconds().saturating_sub(peer.entry.last_request_s.load(Ordering::Relaxed)) > limit_s
         };
         let idle: Vec<usize> =
             self.peers.iter().filter(|(_, peer)| is_idle(peer)).map(|(key, _)| key).collect();
         for key in idle {
             self.traffic.idle_kicks.fetch_add(1, Ordering::Relaxed);
-            self.close(key);
+            self.close(key, Reason::IdleTimeout);
+        }
+    }
+}
+
+impl Reason {
+    fn name(self) -> &'static str {
+        match self {
+            Reason::Normal => "normal",
+            Reason::Error => "error",
+            Reason::IdleTimeout => "idle_timeout",
         }
     }
 }

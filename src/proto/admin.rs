@@ -161,7 +161,8 @@ fn stats_cachedump<'a>(mut words: Words<'_>) -> Result<StatsTopic<'a>, Answer> {
 fn lru_crawler<'a>(args: &[u8], limits: &Limits) -> Result<Command<'a>, Answer> {
     let mut words = Words(args);
     match (words.next(), words.next()) {
-        (Some(b"enable" | b"disable"), None) => Ok(tuning(texts::OK)),
+        (Some(b"enable"), None) => Ok(Command::Tuning(Tuning::Crawler(true))),
+        (Some(b"disable"), None) => Ok(Command::Tuning(Tuning::Crawler(false))),
         (Some(b"metadump" | b"mgdump"), Some(_)) if !limits.dump_enabled => Err(texts::METADUMP_OFF),
         (Some(b"metadump"), Some(classes)) => dump(classes, DumpForm::Meta),
         (Some(b"mgdump"), Some(classes)) => dump(classes, DumpForm::Mget),

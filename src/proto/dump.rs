@@ -19,6 +19,21 @@ pub fn encode_dump(form: DumpForm, key: &[u8], item: &Item<'_>, now: UnixMs, out
     }
 }
 
+/// Writes one item of `stats cachedump`; [`END`](super::texts::END) ends them. A binary key could break the line: it is
+/// left out.
+pub fn encode_cached(key: &[u8], item: &Item<'_>, out: &mut impl Sink) {
+    if item.marks.has(Marks::BINARY_KEY) {
+        return;
+    }
+    out.put(b"ITEM ");
+    out.put(key);
+    out.put(b" [");
+    put_number(item.value.bytes().len(), out);
+    out.put(b" b; ");
+    put_number(item.deadline.as_seconds(), out);
+    out.put(b" s]\r\n");
+}
+
 fn put_meta(key: &[u8], item: &Item<'_>, now: UnixMs, out: &mut impl Sink) {
     out.put(b"key=");
     put_uri(key, out);
@@ -50,7 +65,7 @@ fn put_mget(key: &[u8], binary: bool, out: &mut impl Sink) {
 }
 
 /// A key in which everything but letters, digits and `-._~` is shown as `%` and two digits.
-fn put_uri(key: &[u8], out: &mut impl Sink) {
+pub(super) fn put_uri(key: &[u8], out: &mut impl Sink) {
     for byte in key {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
             out.put(&[*byte]);

@@ -26,6 +26,7 @@ mod reply;
 mod request;
 mod storage;
 pub mod texts;
+mod watch;
 
 #[cfg(test)]
 mod properties;
@@ -35,10 +36,11 @@ mod reply_tests;
 mod tests;
 
 pub use auth::decode_unauthenticated;
-pub use dump::encode_dump;
+pub use dump::{encode_cached, encode_dump};
 pub use meta_request::{MetaForm, MetaVerb};
-pub use reply::{encode_reply, encode_stat, encode_text, encode_value};
+pub use reply::{encode_prefix, encode_reply, encode_stat, encode_text, encode_value};
 pub use request::write_request;
+pub use watch::{Event, Kinds, encode_event, encode_skipped};
 
 use crate::base::command::{Command, Direction, StoreMode};
 use crate::base::limits::{

@@ -53,6 +53,17 @@ pub fn encode_stat(name: &str, value: &str, out: &mut impl Sink) {
     out.put(LINE_END);
 }
 
+/// Writes one prefix of `stats detail dump` with its gets, hits, sets and deletes; [`texts::END`] ends them.
+pub fn encode_prefix(prefix: &[u8], counts: [u64; 4], out: &mut impl Sink) {
+    out.put(b"PREFIX ");
+    out.put(prefix);
+    for (name, count) in [" get ", " hit ", " set ", " del "].into_iter().zip(counts) {
+        out.put(name.as_bytes());
+        put_number(count, out);
+    }
+    out.put(LINE_END);
+}
+
 /// The classic answers.
 fn put_classic(form: ClassicForm, key: &[u8], reply: &Reply<'_>, out: &mut impl Sink) {
     let text = match reply {

@@ -385,7 +385,7 @@ fn administration() {
             ("lru_crawler metadump 64\r\n", "reject 25+0 BADCLASS invalid class id"),
             ("lru_crawler crawl all\r\n", "23+0 tuning OK"),
             ("lru_crawler crawl x\r\n", "reject 21+0 BADCLASS invalid class id"),
-            ("lru_crawler enable\r\n", "20+0 tuning OK"),
+            ("lru_crawler enable\r\n", "20+0 Tuning(Crawler(true))"),
             ("lru_crawler sleep 1000001\r\n", "reject 27+0 CLIENT_ERROR sleep must be one second or less"),
             ("lru_crawler sleep x\r\n", &bad(21)),
             ("lru_crawler\r\n", "reject 13+0 ERROR"),

@@ -65,6 +65,10 @@ pub const BAD_SLAB: &[u8] = b"CLIENT_ERROR Illegal slab id\r\n";
 pub const METADUMP_OFF: &[u8] = b"ERROR metadump not allowed\r\n";
 /// A dump that was asked for behind other commands that are not answered yet.
 pub const METADUMP_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands before metadump\r\n";
+/// A dump while `lru_crawler` is disabled.
+pub const CRAWLER_OFF: &[u8] = b"CLIENT_ERROR lru crawler disabled\r\n";
+/// A dump while others are under way.
+pub const CRAWLER_BUSY: &[u8] = b"BUSY currently processing crawler request\r\n";
 /// `-W`.
 pub const WATCH_OFF: &[u8] = b"CLIENT_ERROR watch commands not allowed\r\n";
 /// A watch that was asked for behind other commands that are not answered yet.

@@ -282,7 +282,7 @@ fn a_scan_meets_every_key_that_stays() {
         let mut always: std::collections::BTreeSet<u64> = (0..1000).collect();
         let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), Some(ScanCursor::default()));
         while let Some(from) = cursor {
-            cursor = hot.scan(from, 100, |key, _| {
+            cursor = hot.scan(from, 100, |key, _, _| {
                 seen.insert(u64::from_le_bytes(key.try_into().unwrap()));
             });
             for _ in 0..80 {

@@ -1,0 +1,164 @@
+//! Who looks on while commands are answered: watchers, and the counts by prefix. Nobody does, mostly; then it costs two
+//! relaxed loads a command.
+
+use super::Dispatch;
+use super::prefixes::Deed;
+use crate::base::command::{Op, StoreMode};
+use crate::base::lsn::Lsn;
+use crate::base::reply::{Denial, Reply, Sink};
+use crate::base::time::UnixMs;
+use crate::conn::{Ask, Outbox, Verdict};
+use crate::group::{Asked, Group};
+use crate::proto::{Event, Form, Kinds, texts};
+
+/// What of a reply is looked at, kept beyond the group's lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// A hit, and the length of its value.
+    Hit(usize),
+    Stored,
+    NotStored,
+    Exists,
+    NotFound,
+    Deleted,
+    TooLarge,
+    OutOfMemory,
+    Other,
+}
+
+impl Sight {
+    pub(super) fn of(reply: &Reply<'_>) -> Sight {
+        match reply {
+            Reply::Hit(hit) | Reply::Inspected(hit) => Sight::Hit(hit.item.value.bytes().len()),
+            Reply::Stored(_) => Sight::Stored,
+            Reply::NotStored => Sight::NotStored,
+            Reply::Exists => Sight::Exists,
+            Reply::Miss | Reply::NotFound => Sight::NotFound,
+            Reply::Deleted => Sight::Deleted,
+            Reply::Denied(Denial::TooLarge) => Sight::TooLarge,
+            Reply::Denied(Denial::OutOfMemory) => Sight::OutOfMemory,
+            _ => Sight::Other,
+        }
+    }
+
+    /// What became of a store, in memcached's words.
+    fn status(self) -> Option<&'static str> {
+        Some(match self {
+            Sight::Stored => "stored",
+            Sight::NotStored => "not_stored",
+            Sight::Exists => "exists",
+            Sight::NotFound => "not_found",
+            Sight::TooLarge => "too_large",
+            Sight::OutOfMemory => "no_memory",
+            Sight::Hit(_) | Sight::Deleted | Sight::Other => return None,
+        })
+    }
+}
+
+impl Dispatch {
+    /// Whether anybody looks on.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.registry.watchers.is_empty() || self.prefixes.is_on()
+    }
+
+    /// What a command other than a read meets, for those who watch: nothing of it is noted.
+    pub(super) fn look(&self, group: &Group, asked: &Asked<'_>) -> Sight {
+        let mut sight = Sight::Other;
+        let is_watched = self.registry.watchers.want(Kinds::FETCHERS.with(Kinds::DELETIONS));
+        if is_watched && !matches!(asked.op, Op::Get(_)) {
+            let _ = group.submit(&Asked { op: &Op::Inspect, ..*asked }, |reply| sight = Sight::of(reply));
+        }
+        sight
+    }
+
+    /// Tells those who look on what a command met and what was answered.
+    pub(super) fn tell(&self, asked: &Asked<'_>, form: &Form<'_>, met: Sight, sight: Sight, connection: u64) {
+        let key = &*asked.key.bytes;
+        if self.prefixes.is_on()
+            && let Some(deed) = deed(asked.op, sight)
+        {
+            self.prefixes.count(key, deed);
+        }
+        let tell = |event: &Event<'_>| self.registry.watchers.tell(event, asked.now, connection);
+        match if matches!(asked.op, Op::Get(_)) { sight } else { met } {
+            Sight::Hit(value_bytes) => tell(&Event::Get { key, value_bytes: Some(value_bytes) }),
+            Sight::NotFound => tell(&Event::Get { key, value_bytes: None }),
+            _ => {}
+        }
+        match (asked.op, sight) {
+            (Op::Delete(_), Sight::Deleted) => {
+                let verb = if matches!(form, Form::Meta(_)) { "md" } else { "delete" };
+                let value_bytes = if let Sight::Hit(value_bytes) = met { value_bytes } else { 0 };
+                tell(&Event::Deleted { key, verb, value_bytes });
+            }
+            (Op::Store(store), _) => {
+                let Some(status) = sight.status() else { return };
+                let verb = verb(store.mode, store.compare.is_some());
+                let ttl_s = store.exptime.deadline(asked.now).remaining_s(asked.now).unwrap_or(0);
+                tell(&Event::Store { key, status, verb, ttl_s, value_bytes: store.value.len() });
+            }
+            (Op::Oversized { .. }, Sight::TooLarge) => {
+                tell(&Event::Store { key, status: "too_large", verb: "set", ttl_s: 0, value_bytes: 0 });
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells of the items that a group has lost.
+    pub(super) fn tell_lost(&self, group: &Group, now: UnixMs, connection: u64) {
+        if !self.registry.watchers.want(Kinds::EVICTIONS) {
+            return;
+        }
+        for lost in group.take_lost() {
+            let event = Event::Evicted {
+                key: &lost.key,
+                is_fetched: lost.is_fetched,
+                ttl_s: lost.deadline.remaining_s(now),
+                idle_s: now.seconds().saturating_sub(lost.accessed_s),
+                value_bytes: lost.value_bytes,
+            };
+            self.registry.watchers.tell(&event, now, connection);
+        }
+    }
+
+    /// Makes a watcher of this connection.
+    pub(super) fn watch(&self, words: &[u8], ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
+        let (text, verdict) = if !out.is_empty() {
+            (texts::WATCH_PIPELINED, Verdict::Done)
+        } else if let Some(watch) = self.registry.watchers.enter(Kinds::named(words)) {
+            // What was lost before anybody wanted to know is nobody's news.
+            if Kinds::named(words).meets(Kinds::EVICTIONS) {
+                self.groups.iter().for_each(|group| drop(group.take_lost()));
+            }
+            ask.session.watch = Some(watch);
+            (texts::OK, Verdict::Watching)
+        } else {
+            (texts::WATCH_FULL, Verdict::Done)
+        };
+        out.put(text);
+        out.seal(Lsn::ZERO);
+        verdict
+    }
+}
+
+/// What `stats detail` counts a command as.
+fn deed(op: &Op<'_>, sight: Sight) -> Option<Deed> {
+    match op {
+        Op::Get(_) => Some(Deed::Get { is_hit: matches!(sight, Sight::Hit(_)) }),
+        Op::Store(_) | Op::Oversized { .. } => Some(Deed::Set),
+        Op::Delete(_) => Some(Deed::Delete),
+        _ => None,
+    }
+}
+
+/// The command that stores so.
+fn verb(mode: StoreMode, compares: bool) -> &'static str {
+    match mode {
+        StoreMode::Set if compares => "cas",
+        StoreMode::Set => "set",
+        StoreMode::Add => "add",
+        StoreMode::Replace => "replace",
+        StoreMode::Append => "append",
+        StoreMode::Prepend => "prepend",
+    }
+}

@@ -1,0 +1,153 @@
+//! A listing beside everything that can happen between its steps: stores, removals, checkpoints, eviction.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::*;
+use crate::base::command::{Delete, Key, Op, Store as Storing, StoreMode};
+use crate::base::lsn::GroupId;
+use crate::base::time::{Exptime, UnixMs};
+use crate::base::version::Version;
+use crate::engine::Rules;
+use crate::hot::{self, Budget, Hot};
+use crate::store::{GroupIdentity, Store, StoreOptions};
+
+const NOW: UnixMs = UnixMs(1_700_000_000_000);
+/// So little memory that most keys are only in the store.
+const MEMORY_BYTES: usize = 96 * 1024;
+/// Keys that exist throughout are those divisible by this.
+const LASTING: u64 = 3;
+const KEYS: u64 = 1200;
+
+/// Pseudo-random numbers from a seed (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % bound
+    }
+}
+
+fn group(store: Option<Store>) -> Group {
+    let bytes = if store.is_some() { MEMORY_BYTES } else { 64 * MEMORY_BYTES };
+    let budget = Arc::new(Budget::new(bytes));
+    let options = hot::Options { persistent: store.is_some(), evicts: true, segment_bytes: 8192 };
+    let shared = Shared {
+        log: Default::default(),
+        budget: Arc::clone(&budget),
+        rules: Rules { item_bytes_max: 1 << 20, cas_enabled: true },
+        server: 0,
+        version_ceiling: AtomicU64::new(u64::MAX),
+        bell: Default::default(),
+        dirty_bytes_max: AtomicU64::new(u64::MAX),
+        trouble: Default::default(),
+    };
+    Group::new(GroupId(0), Arc::new(shared), store, Hot::new(budget, options), Version::ZERO)
+}
+
+fn name(number: u64) -> String {
+    format!("key:{:04}", number.wrapping_mul(7919) % 10_000)
+}
+
+fn submit(group: &Group, name: &str, op: &Op<'_>) {
+    let key = Key::plain(name.as_bytes());
+    while group.submit(&Asked { key: &key, op, now: NOW }, |_| {}).is_err() {
+        group.checkpoint().unwrap();
+    }
+}
+
+fn set(group: &Group, name: &str, exptime: i32) {
+    let storing = Storing {
+        mode: StoreMode::Set,
+        value: &[b'v'; 120],
+        client_flags: 0,
+        exptime: Exptime(exptime),
+        compare: None,
+        new_cas: None,
+        invalidate: false,
+        vivify: None,
+    };
+    submit(group, name, &Op::Store(storing));
+}
+
+/// Lists the group while `meddle` works between the steps.
+fn list(group: &Group, keys_max: usize, mut meddle: impl FnMut()) -> Vec<String> {
+    let mut listing = Listing::of(keys_max);
+    let mut shown = Vec::new();
+    loop {
+        let page = group
+            .list(&mut listing, NOW, |key, _| shown.push(String::from_utf8_lossy(key).into_owned()))
+            .unwrap();
+        if page.is_last {
+            return shown;
+        }
+        meddle();
+    }
+}
+
+fn check(group: &Group, random: &mut Random) {
+    for number in 0..KEYS {
+        set(group, &name(number), 0);
+    }
+    for keys_max in [7, 100, 5000] {
+        let shown = list(group, keys_max, || {
+            for _ in 0..random.below(40) {
+                let number = random.below(KEYS);
+                match random.below(3) {
+                    0 if !number.is_multiple_of(LASTING) => {
+                        submit(group, &name(number), &Op::Delete(Delete::default()))
+                    }
+                    _ => set(group, &name(number), 0),
+                }
+            }
+            if random.below(4) == 0 {
+                group.checkpoint().unwrap();
+            }
+        });
+        assert!(shown.is_sorted_by(|a, b| a < b), "in order, each once");
+        let shown: BTreeSet<String> = shown.into_iter().collect();
+        for number in (0..KEYS).step_by(LASTING as usize) {
+            assert!(shown.contains(&name(number)), "{} of {keys_max} is missing", name(number));
+        }
+    }
+}
+
+#[test]
+fn a_listing_misses_nothing_that_lasts() {
+    let seed = std::env::var("LARDER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0x5EED);
+    println!("LARDER_SEED={seed}");
+    let mut random = Random(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
+    let store =
+        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let kept = group(Some(store));
+    check(&kept, &mut random);
+    assert!(kept.figures().hot.cooled > 0, "keys were only in the store");
+    check(&group(None), &mut random);
+}
+
+#[test]
+fn what_is_dead_is_not_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
+    let store =
+        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let group = group(Some(store));
+    set(&group, "gone", 0);
+    set(&group, "expired", -1);
+    set(&group, "changed", 0);
+    group.checkpoint().unwrap();
+    submit(&group, "gone", &Op::Delete(Delete::default()));
+    set(&group, "changed", 0);
+    set(&group, "new", 0);
+    assert_eq!(list(&group, 10, || {}), ["changed", "new"]);
+    let _ = group.flush(None, NOW);
+    assert!(list(&group, 10, || {}).is_empty());
+    set(&group, "after", 0);
+    assert_eq!(list(&group, 10, || {}), ["after"]);
+}
