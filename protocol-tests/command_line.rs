@@ -303,6 +303,15 @@ fn the_users_are_read_again_on_hup() {
     assert_eq!(enter("bob two"), "STORED");
 }
 
+/// A process that is nobody's child; killed when dropped.
+struct Daemon(nix::unistd::Pid);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(self.0, Signal::SIGKILL);
+    }
+}
+
 #[test]
 fn a_daemon_leaves_terminal_and_directory_and_writes_its_id() {
     let folder = tempfile::tempdir().unwrap();
@@ -317,6 +326,7 @@ fn a_daemon_leaves_terminal_and_directory_and_writes_its_id() {
     assert!(status.success());
     let read = |path: &Path| fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'));
     let pid: i32 = wait::until(PATIENCE, || read(&pid_file)).expect("a pid file").trim().parse().unwrap();
+    let daemon = Daemon(nix::unistd::Pid::from_raw(pid));
     let port = read(&port_file).expect("a port file").trim().rsplit(' ').next().unwrap().parse().unwrap();
     let mut client = Client::connect(([127, 0, 0, 1], port).into());
     assert_eq!(client.set("k", b"value"), "STORED");
@@ -325,8 +335,10 @@ fn a_daemon_leaves_terminal_and_directory_and_writes_its_id() {
     let session: i32 = stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap().parse().unwrap();
     assert_eq!(session, pid, "a session of its own");
     assert!(folder.path().join("data/larder.id").exists(), "where it was started");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    nix::sys::signal::kill(daemon.0, Signal::SIGTERM).unwrap();
     wait::until(PATIENCE, || (!pid_file.exists()).then_some(())).expect("the pid file goes with it");
+    let is_gone = || (!Path::new(&format!("/proc/{pid}/exe")).exists()).then_some(());
+    wait::until(PATIENCE, is_gone).expect("it ends");
 }
 
 #[test]

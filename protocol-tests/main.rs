@@ -1,4 +1,8 @@
 //! The one test binary. Every module is one kind of proof; the transcripts are the contract on the wire.
+//!
+//! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
+//! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_PYTHON` names a Python that has
+//! `clients/requirements.txt`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod answers;

@@ -129,7 +129,7 @@ fn every_acknowledged_package_is_there_after_a_kill() {
         assert!(client.value(name).as_deref() == Some(*stanza), "{name} is not what was acknowledged");
         bytes += stanza.len();
     }
-    // The other client has the same to say, of its own list; then it stores the rest.
+    // The other client has the same to say, of its own list.
     if let Some(python) = &python {
         let checked =
             script(python, "check", larder.address(), acknowledged, &dump_file).wait_with_output().unwrap();
