@@ -39,6 +39,9 @@ pub trait Backend: Send + Sync {
     /// may have risen just before.
     fn want_wake(&self, worker: usize);
 
+    /// A connection's outbox held so many bytes by reference before, and holds so many now.
+    fn repin(&self, before: usize, now: usize);
+
     /// Ends a worker's turn: what it appended to the log is written now, if nobody else is writing.
     fn end_turn(&self);
 

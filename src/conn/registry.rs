@@ -68,8 +68,6 @@ pub struct Traffic {
     pub bytes_written: AtomicU64,
     pub conn_yields: AtomicU64,
     pub idle_kicks: AtomicU64,
-    /// Bytes of values that outboxes hold on to by reference.
-    pub pinned_bytes: AtomicU64,
 }
 
 impl Traffic {

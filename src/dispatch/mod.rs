@@ -87,6 +87,11 @@ impl Backend for Dispatch {
         }
     }
 
+    fn repin(&self, before: usize, now: usize) {
+        self.shared.budget.pin(now);
+        self.shared.budget.unpin(before);
+    }
+
     fn end_turn(&self) {
         if let Some(log) = self.shared.log.get() {
             log.write_pending();

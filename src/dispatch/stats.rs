@@ -76,7 +76,6 @@ struct Totals {
     bytes_written: u64,
     conn_yields: u64,
     idle_kicks: u64,
-    pinned_bytes: u64,
 }
 
 impl Dispatch {
@@ -124,7 +123,6 @@ impl Dispatch {
             bytes_written: sum(|traffic| traffic.bytes_written.load(Ordering::Relaxed)),
             conn_yields: sum(|traffic| traffic.conn_yields.load(Ordering::Relaxed)),
             idle_kicks: sum(|traffic| traffic.idle_kicks.load(Ordering::Relaxed)),
-            pinned_bytes: sum(|traffic| traffic.pinned_bytes.load(Ordering::Relaxed)),
         }
     }
 
@@ -327,7 +325,7 @@ impl Dispatch {
 
     /// Larder's own figures.
     fn larder(&self, table: &mut Table<'_>) {
-        let Totals { counters, figures, pinned_bytes, .. } = self.totals();
+        let Totals { counters, figures, .. } = self.totals();
         table.row("larder_version", env!("CARGO_PKG_VERSION"));
         table.row("durability", self.settings.durability);
         table.row("groups", self.groups.len());
@@ -336,7 +334,7 @@ impl Dispatch {
         table.row("memory_used_bytes", self.shared.budget.used());
         table.row("memory_dirty_bytes", self.shared.budget.dirty_used());
         table.row("memory_dirty_bytes_max", self.shared.dirty_bytes_max.load(Ordering::Relaxed));
-        table.row("outbox_pinned_bytes", pinned_bytes);
+        table.row("outbox_pinned_bytes", self.shared.budget.pinned());
         table.rows(&[
             ("items_in_memory", figures.hot.live),
             ("items_dirty", figures.hot.dirty),

@@ -122,6 +122,7 @@ impl Keeper {
     /// Checkpoints for as long as something presses.
     fn round(&self) -> Result<(), Fault> {
         self.raise_ceiling(self.clock.now())?;
+        self.shrink();
         while !self.stop.load(Ordering::Acquire) {
             let now = self.clock.now();
             let needs = self.needs(now);
@@ -134,6 +135,13 @@ impl Keeper {
         self.trim();
         self.shared.trouble.clear();
         Ok(())
+    }
+
+    /// After the memory limit was lowered: a group that nobody writes to would keep what it has.
+    fn shrink(&self) {
+        for group in self.groups.iter() {
+            while self.shared.budget.is_over() && group.core.lock().hot.trim() {}
+        }
     }
 
     /// Writes everything that is dirty: the end of a clean stop.

@@ -293,7 +293,7 @@ impl<B: Backend> Worker<B> {
         if !peer.stuck && peer.write_ready(&self.traffic).is_err() {
             return self.close(key, Reason::Error);
         }
-        peer.note_pinned(&self.traffic);
+        peer.note_pinned(&*self.backend);
         if peer.connection.outbox.is_empty() && peer.progress == Progress::Closing {
             return self.close(key, Reason::Normal);
         }
@@ -373,7 +373,7 @@ impl<B: Backend> Worker<B> {
         let _ = self.poll.registry().deregister(peer.stream.source());
         self.registry.leave(peer.connection.session.id);
         self.open.fetch_sub(1, Ordering::Relaxed);
-        self.traffic.pinned_bytes.fetch_sub(peer.pinned_bytes as u64, Ordering::Relaxed);
+        self.backend.repin(peer.pinned_bytes, 0);
     }
 
     /// Closes connections that have been silent for too long, about once a second.
@@ -439,12 +439,11 @@ impl Peer {
         Ok(())
     }
 
-    /// Keeps the worker's count of pinned bytes right.
-    fn note_pinned(&mut self, traffic: &Traffic) {
+    /// Keeps the count of what outboxes hold right: memory that the hot tier may have given up already.
+    fn note_pinned(&mut self, backend: &impl Backend) {
         let pinned_bytes = self.connection.outbox.pinned_bytes();
         if pinned_bytes != self.pinned_bytes {
-            traffic.pinned_bytes.fetch_add(pinned_bytes as u64, Ordering::Relaxed);
-            traffic.pinned_bytes.fetch_sub(self.pinned_bytes as u64, Ordering::Relaxed);
+            backend.repin(self.pinned_bytes, pinned_bytes);
             self.pinned_bytes = pinned_bytes;
         }
     }

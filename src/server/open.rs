@@ -162,6 +162,13 @@ fn recover(
         );
     }
     let floor = groups.iter().map(Group::applied_lsn).max().unwrap_or(Lsn::ZERO);
+    if report.end < floor {
+        // A log is always synced past what the stores have: this one has lost its end since.
+        log::error!(
+            "log: it ends at LSN {}, but a store knows LSN {floor}: the newest segment is missing; changes may be lost",
+            report.end
+        );
+    }
     recovered.finish(floor)
 }
 
