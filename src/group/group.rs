@@ -152,7 +152,7 @@ enum Known<'a> {
 }
 
 /// How one try under the lock ended.
-pub(super) enum Attempt {
+enum Attempt {
     Done(Lsn),
     /// The store must be asked first.
     Cold,
@@ -345,7 +345,7 @@ impl Group {
     }
 
     /// Turns a pending flush whose moment has come into a mark.
-    pub(super) fn fire_flush(&self, core: &mut Core, now: UnixMs) -> Result<(), Attempt> {
+    fn fire_flush(&self, core: &mut Core, now: UnixMs) -> Result<(), Attempt> {
         let mark = FlushMark { below: core.clock.next(now), pending_s: 0 };
         self.set_flush(core, mark, now).map(|_| ())
     }

@@ -12,6 +12,7 @@ use std::ops::Bound;
 
 use super::group::{Core, Group};
 use super::rows::Batch;
+use crate::base::effect::FlushMark;
 use crate::base::fault::Fault;
 use crate::base::item::Item;
 use crate::base::limits::LISTING_KEYS_MAX;
@@ -136,17 +137,22 @@ impl Group {
         let Stage::Showing(unsaved) = &mut listing.stage else { return Ok(Page::default()) };
         let generation = self.core.lock().generation;
         let (batch, rows_end) = self.rows_behind(listing.after.as_deref())?;
-        let mut core = self.core.lock();
+        let core = self.core.lock();
         // Rows of before a commit may be outdated, and memory may have let go of what is newer: they are read again.
-        if core.generation != generation || !self.has_fired(&mut core, now) {
+        if core.generation != generation {
             return Ok(Page::default());
         }
+        let flush = core.flush_at(now);
         let mut rows = batch.rows.iter().map(|row| batch.row(row)).peekable();
         for _ in 0..PAGE_KEYS {
             let row_key = rows.peek().map(|row| row.0);
             let Some(key) = unsaved.next_before(row_key, rows_end.as_deref()) else { break };
             let row = rows.next_if(|row| *row.0 == *key);
-            core.show(&key, row.map(|row| row.1), now, &mut show);
+            if let Some(item) = core.known(&key, row.map(|row| row.1))
+                && !engine::is_doomed(&item, &flush, now)
+            {
+                show(&key, &item);
+            }
             listing.after = Some(key);
         }
         let is_empty = unsaved.keys.is_empty();
@@ -177,23 +183,24 @@ impl Group {
         })?;
         Ok((batch, resume.after))
     }
-
-    /// Lets a flush come into force whose moment has come; false when the log does not take it just now.
-    fn has_fired(&self, core: &mut Core, now: UnixMs) -> bool {
-        !core.flush.is_due(now.seconds()) || self.fire_flush(core, now).is_ok()
-    }
 }
 
 impl Core {
-    /// Shows a key as memory has it, else as the store has it, unless it is dead.
-    fn show(&self, key: &[u8], row: Option<Item<'_>>, now: UnixMs, show: &mut impl FnMut(&[u8], &Item<'_>)) {
-        let item = match self.hot.locate(key).map(|at| self.hot.entry(at)) {
+    /// The item of a key as memory has it, else as the store has it.
+    fn known<'a>(&'a self, key: &[u8], row: Option<Item<'a>>) -> Option<Item<'a>> {
+        match self.hot.locate(key).map(|at| self.hot.entry(at)) {
             Some(Entry::Live(item)) => Some(item),
             Some(Entry::Tombstone(_)) => None,
             None => row,
-        };
-        if let Some(item) = item.filter(|item| !engine::is_doomed(item, &self.flush, now)) {
-            show(key, &item);
+        }
+    }
+
+    /// What is flushed at `now`: a pending flush whose moment has come counts, though no command has met it yet.
+    fn flush_at(&self, now: UnixMs) -> FlushMark {
+        if self.flush.is_due(now.seconds()) {
+            FlushMark { below: self.clock.next(now), pending_s: 0 }
+        } else {
+            self.flush
         }
     }
 }

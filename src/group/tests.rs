@@ -75,12 +75,16 @@ fn set(group: &Group, name: &str, exptime: i32) {
 }
 
 /// Lists the group while `meddle` works between the steps.
-fn list(group: &Group, keys_max: usize, mut meddle: impl FnMut()) -> Vec<String> {
+fn list(group: &Group, keys_max: usize, meddle: impl FnMut()) -> Vec<String> {
+    list_at(group, keys_max, NOW, meddle)
+}
+
+fn list_at(group: &Group, keys_max: usize, now: UnixMs, mut meddle: impl FnMut()) -> Vec<String> {
     let mut listing = Listing::of(keys_max);
     let mut shown = Vec::new();
     loop {
         let page = group
-            .list(&mut listing, NOW, |key, _| shown.push(String::from_utf8_lossy(key).into_owned()))
+            .list(&mut listing, now, |key, _| shown.push(String::from_utf8_lossy(key).into_owned()))
             .unwrap();
         if page.is_last {
             return shown;
@@ -148,6 +152,12 @@ fn what_is_dead_is_not_listed() {
     assert_eq!(list(&group, 10, || {}), ["changed", "new"]);
     let _ = group.flush(None, NOW);
     assert!(list(&group, 10, || {}).is_empty());
+    set(&group, "before", 0);
+    let moment = Exptime(NOW.seconds() as i32 + 10);
+    let _ = group.flush(Some(moment), NOW);
+    assert_eq!(list_at(&group, 10, NOW, || {}), ["before"]);
+    assert!(list_at(&group, 10, UnixMs(NOW.0 + 10_000), || {}).is_empty(), "nobody has met the flush yet");
+    let _ = group.flush(None, NOW);
     set(&group, "after", 0);
     assert_eq!(list(&group, 10, || {}), ["after"]);
 }
