@@ -7,6 +7,7 @@
 
 mod answers;
 mod bad_input;
+mod capable;
 mod client;
 mod command_line;
 mod drivers;
