@@ -52,10 +52,15 @@ pub(crate) fn configured<'a>(words: impl IntoIterator<Item = &'a str>) -> Config
     config::read(words.into_iter().map(Into::into), &machine).unwrap_or_else(|stop| panic!("{stop:?}"))
 }
 
+/// So often a parked request is tried again: whatever it waits for, the keeper has done by then.
+const PARKED_TRIES_MAX: usize = 100;
+
 /// A server in this process, without sockets.
 pub(crate) struct InProcess {
-    server: Embedded,
-    clock: Arc<TestClock>,
+    pub(crate) server: Embedded,
+    pub(crate) clock: Arc<TestClock>,
+    /// Whether the threads of the log are played after each request.
+    tends_log: bool,
     connections: BTreeMap<usize, Connection>,
     opened: usize,
 }
@@ -67,7 +72,20 @@ impl InProcess {
         let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         let server = Embedded::open(&configured(words), &shared).map_err(|fault| fault.to_string())?;
         server.backend.registry.enter("tcp:127.0.0.1:1".into(), None, 0);
-        Ok(InProcess { server, clock, connections: BTreeMap::new(), opened: 0 })
+        Ok(InProcess { server, clock, tends_log: false, connections: BTreeMap::new(), opened: 0 })
+    }
+
+    /// A server that keeps its data, over what is there. All that its threads would do is done between requests.
+    pub(crate) fn keeping(config: &Config, clock: &Arc<TestClock>) -> InProcess {
+        let shared = Arc::clone(clock) as Arc<dyn Clock>;
+        let server = Embedded::open(config, &shared).unwrap_or_else(|fault| panic!("{fault}"));
+        InProcess {
+            server,
+            clock: Arc::clone(clock),
+            tends_log: true,
+            connections: BTreeMap::new(),
+            opened: 0,
+        }
     }
 }
 
@@ -85,12 +103,22 @@ impl Wire for InProcess {
         let Some(connection) = self.connections.get_mut(&conn.0) else { return };
         let backend = &self.server.backend;
         let mut progress = connection.turn(bytes, TURN_REQUESTS, self.clock.now(), backend);
+        let mut parked = 0;
         while matches!(progress, Progress::Again | Progress::Parked)
             || progress == Progress::Blocked && connection.outbox.unsent_bytes() < OUTBOX_BYTES_MAX
         {
+            if progress == Progress::Parked {
+                parked += 1;
+                assert!(parked < PARKED_TRIES_MAX, "parked for ever: {}", String::from_utf8_lossy(bytes));
+                self.server.tend_log();
+                self.server.keeper.tend();
+            }
             progress = connection.turn(&[], TURN_REQUESTS, self.clock.now(), backend);
         }
         backend.end_turn();
+        if self.tends_log {
+            self.server.tend_log();
+        }
         connection.outbox.release(backend.safe_lsn());
     }
 

@@ -11,6 +11,8 @@ mod capable;
 mod client;
 mod command_line;
 mod drivers;
+mod durability;
+mod model;
 mod oracle;
 mod process;
 mod random;

@@ -11,11 +11,15 @@ mod threads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, UnixMs};
+use crate::binlog::{Disk, Log};
 use crate::config::Config;
 use crate::dispatch::{Control, Dispatch};
+use crate::group::keeper::Keeper;
+use crate::group::sweep::Sweeper;
 use crate::store::directory::Directory;
 use threads::Threads;
 
@@ -70,11 +74,15 @@ impl Server {
     }
 }
 
-/// A server without sockets and threads, for tests and tools: connections are turned by whoever holds it. Nothing is
-/// synced, checkpointed, swept or warmed.
+/// A server without sockets and threads, for tests and tools: connections are turned by whoever holds it, and so is
+/// everything that threads would do. Nothing is synced, checkpointed, swept or warmed of itself.
 pub struct Embedded {
     /// Gives requests their meaning.
     pub backend: Dispatch,
+    /// Checkpoints: [`Keeper::tend`] is one turn of its thread.
+    pub keeper: Keeper,
+    /// Expires: [`Sweeper::sweep`] is one pass over one group.
+    pub sweeper: Sweeper,
     _directory: Option<Directory>,
 }
 
@@ -93,8 +101,46 @@ impl Embedded {
     /// # Errors
     /// As [`Server::start`], but for addresses.
     pub fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Embedded, Fault> {
-        let opened = open::open(config, clock)?;
+        Embedded::over(config, clock, open::open(config, clock)?)
+    }
+
+    /// Opens and recovers with the log on this disk; the stores are in the data directory.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_with_log_on(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        log_disk: Arc<dyn Disk>,
+    ) -> Result<Embedded, Fault> {
+        Embedded::over(config, clock, open::open_over(config, clock, Some(log_disk))?)
+    }
+
+    fn over(config: &Config, clock: &Arc<dyn Clock>, opened: open::Opened) -> Result<Embedded, Fault> {
         let backend = threads::dispatch(config, clock, &opened, &Arc::default(), &[], Arc::new(Alone))?;
-        Ok(Embedded { backend, _directory: opened.directory })
+        let (groups, shared) = (opened.groups, opened.shared);
+        let stop: Arc<AtomicBool> = Arc::default();
+        let sweeper = Sweeper {
+            groups: Arc::clone(&groups),
+            shared: Arc::clone(&shared),
+            clock: Arc::clone(clock),
+            stop: Arc::clone(&stop),
+            bell: Arc::default(),
+        };
+        let keeper = Keeper { groups, shared, clock: Arc::clone(clock), ceiling: opened.ceiling, stop };
+        Ok(Embedded { backend, keeper, sweeper, _directory: opened.directory })
+    }
+
+    /// The log; none under `--memory-only`.
+    pub fn log(&self) -> Option<&Log> {
+        self.backend.shared.log.get().map(Arc::as_ref)
+    }
+
+    /// One round of the threads of the log, without the syncing that the level asks for: writes what is pending, takes
+    /// back what was trimmed, keeps a segment ready.
+    pub fn tend_log(&self) {
+        if let Some(log) = self.log() {
+            log.tend();
+        }
     }
 }

@@ -53,6 +53,15 @@ fn write_and_sync(log: &Log) -> Result<(), Fault> {
     Ok(())
 }
 
+impl Log {
+    /// One round of both threads without the syncing that the level asks for: for who runs a log without [`run`]. A
+    /// failure is final as ever, and [`Log::state`] tells it.
+    pub fn tend(&self) {
+        let _ = self.write_round();
+        self.pool_round();
+    }
+}
+
 /// Ends a log that is closed: the next start finds that nothing is behind.
 pub(crate) fn seal(log: &Log) -> Result<(), Fault> {
     log.sync_round()?;

@@ -29,6 +29,8 @@ pub struct Outbox {
     part_start: u64,
     /// The parts that wait for an LSN, in order.
     waiting: VecDeque<Part>,
+    /// What was observed without a byte being put: the next part tells of it.
+    unsaid: Lsn,
 }
 
 #[derive(Debug)]
@@ -62,8 +64,16 @@ impl Sink for Outbox {
 impl Outbox {
     /// Ends a part: what was put since the last seal observed `lsn` and may leave once that is safe;
     /// [`Lsn::ZERO`] is safe already.
+    ///
+    /// Saying nothing says something too: a key that `get` leaves out, or a quiet command, is told of by whatever comes
+    /// next (`END`, `MN`), which therefore waits for both.
     pub fn seal(&mut self, lsn: Lsn) {
-        if lsn > Lsn::ZERO && self.part_start < self.end {
+        self.unsaid = self.unsaid.max(lsn);
+        if self.part_start == self.end {
+            return;
+        }
+        let lsn = std::mem::take(&mut self.unsaid);
+        if lsn > Lsn::ZERO {
             self.waiting.push_back(Part { start: self.part_start, end: self.end, lsn });
         }
         self.part_start = self.end;
@@ -255,7 +265,8 @@ mod tests {
             outbox.put(text.as_bytes());
             outbox.seal(Lsn(lsn));
         }
-        for (safe, leaves) in [(2, "a"), (4, ""), (5, "bcd"), (6, ""), (7, "e")] {
+        // The empty part is told of by the one behind it.
+        for (safe, leaves) in [(2, "a"), (4, ""), (5, "bcd"), (6, ""), (8, ""), (9, "e")] {
             outbox.release(Lsn(safe));
             assert_eq!(String::from_utf8(drain(&mut outbox, 1)).unwrap(), leaves, "safe {safe}");
         }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::group::Group;
+use crate::base::effect::FlushMark;
 use crate::base::fault::Fault;
 use crate::base::item::{Item, Value};
 use crate::base::limits::{CHECKPOINT_CHUNK_BYTES, CHECKPOINT_CHUNK_ITEMS};
@@ -25,6 +26,8 @@ pub struct Report {
     pub bytes: usize,
     /// Everything of this group up to here is in the store.
     pub applied: Lsn,
+    /// The flush mark that the store has.
+    pub flush: FlushMark,
 }
 
 /// Some dirty entries, copied.
@@ -57,17 +60,18 @@ impl Group {
         let (dirty, applied) = {
             let mut core = self.core.lock();
             core.dirty_since_s = 0;
-            core.flush_unsaved = false;
+            core.wants_room = false;
             (core.hot.take_dirty(), core.trail.last())
         };
         let result = self.write_dirty(store, &dirty, applied);
         let mut core = self.core.lock();
         match &result {
-            Ok(report) => core.applied_lsn = report.applied,
-            Err(_) => {
-                core.flush_unsaved = true;
-                core.hot.untake(dirty);
+            Ok(report) => {
+                core.applied_lsn = report.applied;
+                // Only now: until the store has the mark the log is not trimmed past it, whoever checkpoints.
+                core.flush_unsaved = core.flush != report.flush;
             }
+            Err(_) => core.hot.untake(dirty),
         }
         drop(core);
         result
@@ -81,19 +85,23 @@ impl Group {
             let (chunk, taken) = self.copy_chunk(&keys, next);
             next += taken;
             let is_last = next >= keys.len();
+            // Read behind the copy: a flush may have swept dirty entries away before, and then has to come along. And
+            // ahead of the sync, which covers what was read.
+            let end = is_last.then(|| self.end(applied));
             self.sync_log()?;
-            let end = is_last.then(|| {
-                let core = self.core.lock();
-                End { applied_lsn: applied, flush: core.flush, version_max: core.clock.last() }
-            });
             store.commit(&chunk.changes(), end)?;
             self.mark_clean(&chunk);
             report.rows += chunk.entries.len();
             report.bytes += chunk.payload_bytes;
-            if is_last {
-                return Ok(report);
+            if let Some(end) = end {
+                return Ok(Report { flush: end.flush, ..report });
             }
         }
+    }
+
+    fn end(&self, applied: Lsn) -> End {
+        let core = self.core.lock();
+        End { applied_lsn: applied, flush: core.flush, version_max: core.clock.last() }
     }
 
     /// The keys of the dirty entries, sorted: redb writes sorted keys several times faster than random ones.
@@ -129,7 +137,7 @@ impl Group {
         (chunk, at - from)
     }
 
-    /// The store never holds what the log could lose: the log is synced past everything copied.
+    /// The store never holds what the log could lose: the log is synced past everything copied and read.
     pub(super) fn sync_log(&self) -> Result<(), Fault> {
         let Some(log) = self.shared.log.get() else { return Ok(()) };
         log.sync_past(log.appended_lsn())

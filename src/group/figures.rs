@@ -2,7 +2,10 @@
 
 use super::group::Group;
 use crate::base::counters::GroupCounters;
+use crate::base::fault::Fault;
+use crate::base::item::Item;
 use crate::hot;
+use crate::store::RowBuffer;
 
 /// The figures of one group, or of several added up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +54,13 @@ impl Group {
             payload_bytes: state.payload_bytes,
             complete_groups: u64::from(is_complete),
         }
+    }
+}
+
+impl Group {
+    /// What the store has of a key, whatever memory says: for tests and tools.
+    pub fn read_stored<'b>(&self, key: &[u8], row: &'b mut RowBuffer) -> Result<Option<Item<'b>>, Fault> {
+        self.store.as_ref().map_or(Ok(None), |store| store.read(key, row))
     }
 }
 

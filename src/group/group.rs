@@ -23,6 +23,8 @@ use crate::store::{RowBuffer, Store};
 
 /// After so many cold reads in vain (the store changed under each) the read is done under the lock.
 const COLD_TRIES_MAX: usize = 4;
+/// So often a row is taken into memory for one change before there is no room for it.
+const ADMISSIONS_MAX: usize = 4;
 
 /// What all groups of a server share.
 pub struct Shared {
@@ -128,6 +130,8 @@ pub(super) struct Core {
     pub(super) flush_unsaved: bool,
     /// The store holds no rows of versions below this one.
     pub(super) purged_below: Version,
+    /// A change found no room because too much of this group is dirty: only its checkpoint helps.
+    pub(super) wants_room: bool,
     /// The unix second since when something is dirty, 0 for nothing.
     pub(super) dirty_since_s: u32,
     /// Rises whenever the store's snapshot does: what was read from an older one proves nothing.
@@ -174,6 +178,7 @@ impl Group {
             flush: state.as_ref().map_or(FlushMark::default(), |state| state.flush),
             applied_lsn: state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn),
             flush_unsaved: false,
+            wants_room: false,
             purged_below: Version::ZERO,
             dirty_since_s: 0,
             generation: 0,
@@ -190,7 +195,7 @@ impl Group {
         let mut row = RowBuffer::default();
         let mut core = self.core.lock();
         let mut read: Option<(u64, Option<Item<'_>>)> = None;
-        let mut cold_tries = 0;
+        let (mut cold_tries, mut admissions) = (0, 0);
         loop {
             let known = match &read {
                 Some((generation, found)) if *generation == core.generation => {
@@ -201,28 +206,23 @@ impl Group {
             match self.attempt(&mut core, asked, known, &mut answer) {
                 Attempt::Done(lsn) => return Ok(lsn),
                 Attempt::Busy => {
-                    let Some(denial) = self.busy(&mut core) else { return Err(Busy) };
+                    let denial = self.busy(&mut core).ok_or(Busy)?;
                     return Ok(self.deny(&mut core, asked, denial, &mut answer));
                 }
                 Attempt::Denied(denial) => return Ok(self.deny(&mut core, asked, denial, &mut answer)),
-                Attempt::NoRoom(key_bytes, value_bytes) => match core.hot.make_room(key_bytes, value_bytes) {
-                    Ok(()) => {}
-                    Err(pressure) => {
-                        let denial = match pressure {
-                            Pressure::Dirty => self.busy(&mut core),
-                            Pressure::Full => Some(Denial::OutOfMemory),
-                        };
-                        let Some(denial) = denial else { return Err(Busy) };
+                Attempt::NoRoom(key_bytes, value_bytes) => {
+                    let room = core.hot.make_room(key_bytes, value_bytes);
+                    if let Err(pressure) = room {
+                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
                         return Ok(self.deny(&mut core, asked, denial, &mut answer));
                     }
-                },
+                }
                 Attempt::Admit => {
                     let Known::Row(item) = known else { continue };
-                    let value_bytes = item.value.bytes().len();
-                    if core.hot.make_room(asked.key.bytes.len(), value_bytes).is_err()
-                        || !core.hot.admit(&asked.key.bytes, item)
-                    {
-                        let Some(denial) = self.busy(&mut core) else { return Err(Busy) };
+                    admissions += 1;
+                    let room = self.take_in(&mut core, &asked.key.bytes, item, admissions);
+                    if let Err(pressure) = room {
+                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
                         return Ok(self.deny(&mut core, asked, denial, &mut answer));
                     }
                 }
@@ -344,6 +344,13 @@ impl Group {
         binlog::Entry { group: self.id, group_epoch: 0, origin: binlog::Origin::HERE, stamp, body }
     }
 
+    /// Turns a pending flush into a mark if its moment has come. Refused now it is tried again by the next command.
+    pub(super) fn fire_due_flush(&self, core: &mut Core, now: UnixMs) {
+        if core.flush.is_due(now.seconds()) {
+            let _ = self.fire_flush(core, now);
+        }
+    }
+
     /// Turns a pending flush whose moment has come into a mark.
     fn fire_flush(&self, core: &mut Core, now: UnixMs) -> Result<(), Attempt> {
         let mark = FlushMark { below: core.clock.next(now), pending_s: 0 };
@@ -352,6 +359,9 @@ impl Group {
 
     fn set_flush(&self, core: &mut Core, mark: FlushMark, now: UnixMs) -> Result<Lsn, Attempt> {
         let stamp = Stamp { now, version: core.clock.next(now) };
+        if stamp.version.0 > self.shared.version_ceiling.load(Ordering::Relaxed) {
+            return Err(Attempt::Busy);
+        }
         let entry = self.entry(stamp, Body::Flush(mark));
         let lsn = core.trail.append(self.shared.log(), &entry, &[]).map_err(Attempt::from)?;
         core.clock.advance(stamp.version);
@@ -363,22 +373,21 @@ impl Group {
     /// flush_all for this group: now, or at the moment that `exptime` means.
     pub fn flush(&self, exptime: Option<Exptime>, now: UnixMs) -> Result<Result<Lsn, Denial>, Busy> {
         let mut core = self.core.lock();
+        // Another flush to come takes the place of a pending one, but not of one whose moment has passed unseen.
+        let fired = if core.flush.is_due(now.seconds()) { self.fire_flush(&mut core, now) } else { Ok(()) };
         let deadline = exptime.unwrap_or(Exptime(-1)).deadline(now);
         let mark = if exptime.is_none_or(|exptime| exptime.0 <= 0) || deadline.has_passed(now) {
             FlushMark { below: core.clock.next(now), pending_s: 0 }
         } else {
             FlushMark { pending_s: deadline.as_seconds(), ..core.flush }
         };
-        match self.set_flush(&mut core, mark, now) {
+        match fired.and_then(|()| self.set_flush(&mut core, mark, now)) {
             Ok(lsn) => {
                 core.counters.cmd_flush += 1;
                 Ok(Ok(lsn))
             }
             Err(Attempt::Denied(denial)) => Ok(Err(denial)),
-            Err(_) => {
-                self.shared.bell.ring();
-                Err(Busy)
-            }
+            Err(_) => self.busy(&mut core).map(Err).ok_or(Busy),
         }
     }
 
@@ -394,6 +403,27 @@ impl Group {
         self.shared.trouble.denial()
     }
 
+    /// No room for a change: a checkpoint of this group makes some, or nothing does.
+    fn pressed(&self, core: &mut Core, pressure: Pressure) -> Option<Denial> {
+        match pressure {
+            Pressure::Dirty => {
+                core.wants_room = true;
+                self.busy(core)
+            }
+            Pressure::Full => Some(Denial::OutOfMemory),
+        }
+    }
+
+    /// Takes a row into memory that is to be changed there. Each time it has come to this before, making room for the
+    /// change has dropped the row again: memory holds one of them and not both.
+    fn take_in(&self, core: &mut Core, key: &[u8], item: &Item<'_>, tries: usize) -> Result<(), Pressure> {
+        core.hot.make_room(key.len(), item.value.bytes().len())?;
+        if tries <= ADMISSIONS_MAX && core.hot.admit(key, item) {
+            return Ok(());
+        }
+        Err(if core.hot.dirty_count() > 0 { Pressure::Dirty } else { Pressure::Full })
+    }
+
     /// Answers a refusal. A `set` that finds no memory loses the old value, as in memcached.
     fn deny(
         &self,
@@ -407,7 +437,8 @@ impl Group {
         if denial == Denial::OutOfMemory {
             core.counters.store_no_memory += 1;
             let at = core.hot.locate(&asked.key.bytes);
-            if is_set && at.is_some() {
+            // A tombstone is small: what it may take beyond the budget is not worth keeping an outdated value for.
+            if is_set && (at.is_some() || self.may_be_cold(core)) {
                 let stamp = Stamp { now: asked.now, version: core.clock.next(asked.now) };
                 let effect = Effect::Remove(Removal { cause: Cause::TooLarge, base: Version::ZERO });
                 let entry = self.entry(stamp, Body::Item { key: &asked.key.bytes, effect });

@@ -58,6 +58,8 @@ pub struct Need {
     pub applied: Lsn,
     /// For how long something has been dirty, seconds.
     pub dirty_age_s: u32,
+    /// A writer waits because too much of just this group is dirty.
+    pub wants_room: bool,
 }
 
 /// What presses.
@@ -71,8 +73,13 @@ pub enum Pressing {
     Memory,
 }
 
-/// Which group is written next. Pure, so that it can be tested.
+/// Which group is written next; first those that somebody waits for, whatever presses on all. Pure, so that it can be
+/// tested.
 pub fn choose(needs: &[Need], pressing: Pressing) -> Option<usize> {
+    let wanted = needs.iter().filter(|need| need.wants_room).max_by_key(|need| need.dirty_bytes);
+    if let Some(need) = wanted {
+        return Some(need.index);
+    }
     let chosen = match pressing {
         Pressing::Nothing => {
             needs.iter().filter(|need| need.dirty_age_s >= DIRTY_AGE_MAX_S).min_by_key(|need| need.applied)
@@ -109,17 +116,21 @@ impl Keeper {
         let mut pause = TICK;
         while !self.stop.load(Ordering::Acquire) {
             self.shared.bell.wait(pause);
-            pause = match self.round() {
-                Ok(()) => TICK,
-                Err(fault) => {
-                    self.note_trouble(&fault);
-                    TROUBLE_PAUSE
-                }
-            };
+            pause = self.tend();
         }
     }
 
-    /// Checkpoints for as long as something presses.
+    /// One turn: checkpoints for as long as something presses. How long to rest after it.
+    pub fn tend(&self) -> Duration {
+        match self.round() {
+            Ok(()) => TICK,
+            Err(fault) => {
+                self.note_trouble(&fault);
+                TROUBLE_PAUSE
+            }
+        }
+    }
+
     fn round(&self) -> Result<(), Fault> {
         self.raise_ceiling(self.clock.now())?;
         self.shrink();
@@ -218,7 +229,13 @@ impl Group {
             core.dirty_since_s = now.seconds();
         }
         let dirty_age_s = now.seconds().saturating_sub(core.dirty_since_s);
-        Some(Need { index, dirty_bytes: core.hot.dirty_bytes(), applied: core.applied_lsn, dirty_age_s })
+        Some(Need {
+            index,
+            dirty_bytes: core.hot.dirty_bytes(),
+            applied: core.applied_lsn,
+            dirty_age_s,
+            wants_room: core.wants_room,
+        })
     }
 
     /// Everything of this group up to here is in its store; `end` when nothing is dirty.
@@ -240,11 +257,16 @@ mod tests {
             dirty_bytes,
             applied: Lsn(applied),
             dirty_age_s,
+            wants_room: false,
         };
         let needs = [need(3, 10, 7, 0), need(5, 90, 9, DIRTY_AGE_MAX_S), need(8, 20, 2, 1)];
         for (pressing, chosen) in [(Pressing::Nothing, 5), (Pressing::Log, 8), (Pressing::Memory, 5)] {
             assert_eq!(choose(&needs, pressing), Some(chosen), "{pressing:?}");
         }
         assert_eq!(choose(&needs[..1], Pressing::Nothing), None);
+        let awaited = [needs[1], Need { wants_room: true, ..needs[2] }, needs[0]];
+        for pressing in [Pressing::Nothing, Pressing::Log, Pressing::Memory] {
+            assert_eq!(choose(&awaited, pressing), Some(8), "{pressing:?}: somebody waits");
+        }
     }
 }

@@ -11,8 +11,6 @@ use crate::base::time::{Clock, UnixMs};
 
 /// How often all groups are swept.
 const TICK: Duration = Duration::from_secs(2);
-/// How long the sweeper rests when the group takes no removal just now.
-const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Entries of memory looked at under one lock.
 const SLICE_ENTRIES: usize = 2048;
 /// Keys taken from the store's deadlines at once.
@@ -56,7 +54,9 @@ impl Sweeper {
         let mut keys = Keys::default();
         while !self.stopped() {
             let came_round = group.sweep_memory(self.clock.now(), &mut keys);
-            self.expire(group, &mut keys);
+            if !self.expire(group, &mut keys)? {
+                return Ok(());
+            }
             if came_round {
                 break;
             }
@@ -69,7 +69,9 @@ impl Sweeper {
                 break;
             }
             due.keys().for_each(|key| keys.push(key));
-            self.expire(group, &mut keys);
+            if !self.expire(group, &mut keys)? {
+                return Ok(());
+            }
             // With the removals in the store the listings go for good; before, they would only be put off.
             group.checkpoint()?;
             store.settle(due, now_s)?;
@@ -77,15 +79,24 @@ impl Sweeper {
         self.purge(group)
     }
 
-    /// Removes what has expired of these keys. Each is judged again: it may have been given a new life.
-    fn expire(&self, group: &Group, keys: &mut Keys) {
+    /// Removes what has expired of these keys. Each is judged again: it may have been given a new life. `false` when the
+    /// group takes no removal just now, and its own checkpoint does not help: the next pass finds the rest again.
+    fn expire(&self, group: &Group, keys: &mut Keys) -> Result<bool, Fault> {
         for key in keys.drain() {
             let key = Key::plain(&key);
-            let asked = |now| Asked { key: &key, op: &Op::Expire, now };
-            while group.submit(&asked(self.clock.now()), |_| {}).is_err() && !self.stopped() {
-                self.bell.wait(BUSY_PAUSE);
+            let remove =
+                || group.submit(&Asked { key: &key, op: &Op::Expire, now: self.clock.now() }, |_| {});
+            if self.stopped() {
+                return Ok(false);
+            }
+            if remove().is_err() {
+                group.checkpoint()?;
+                if remove().is_err() {
+                    return Ok(false);
+                }
             }
         }
+        Ok(true)
     }
 
     /// Removes rows that a flush covers, once after each flush has reached the store.
@@ -125,6 +136,7 @@ impl Group {
     /// Looks at a slice of memory and collects the expired keys; whether the pass has come round.
     fn sweep_memory(&self, now: UnixMs, keys: &mut Keys) -> bool {
         let mut core = self.core.lock();
+        self.fire_due_flush(&mut core, now);
         let flush = core.flush;
         core.hot.sweep(now, &flush, SLICE_ENTRIES, &mut |key| keys.push(key))
     }

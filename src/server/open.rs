@@ -61,9 +61,18 @@ impl Ceiling for NoCeiling {
 
 /// Opens and recovers what the configuration says.
 pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
+    open_over(config, clock, None)
+}
+
+/// As [`open`], with the log on this disk instead of the data directory's own.
+pub(super) fn open_over(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    log_disk: Option<Arc<dyn binlog::Disk>>,
+) -> Result<Opened, Fault> {
     match &config.keep {
         Keep::Nothing => open_nothing(config),
-        Keep::Data(data) => open_data(config, data, clock),
+        Keep::Data(data) => open_data(config, data, clock, log_disk),
     }
 }
 
@@ -77,12 +86,20 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
     Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None })
 }
 
-fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
+fn open_data(
+    config: &Config,
+    data: &Data,
+    clock: &Arc<dyn Clock>,
+    log_disk: Option<Arc<dyn binlog::Disk>>,
+) -> Result<Opened, Fault> {
     let began = Instant::now();
     let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(&config.placement)))?;
     let placement = placement_of(&identity)?;
-    let disk = Arc::new(RealDisk::open(&directory.binlog())?);
-    let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk) as Arc<dyn binlog::Disk>)?;
+    let disk = match log_disk {
+        Some(disk) => disk,
+        None => Arc::new(RealDisk::open(&directory.binlog())?),
+    };
+    let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk))?;
     let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
     starts.raise(ceiling)?;
     let shared = Arc::new(shared(config, identity.server, ceiling));
@@ -114,7 +131,7 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>) -> Result<Ope
 
 /// Replays the log into the groups and opens it for writing.
 fn recover(
-    disk: Arc<RealDisk>,
+    disk: Arc<dyn binlog::Disk>,
     options: binlog::Options,
     groups: &[Group],
 ) -> Result<Arc<binlog::Log>, Fault> {
