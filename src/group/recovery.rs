@@ -19,7 +19,7 @@ impl Group {
     pub fn apply(&self, lsn: Lsn, entry: &Entry<'_>) -> Result<bool, Fault> {
         let mut core = self.core.lock();
         core.clock.advance(entry.stamp.version);
-        if self.store.as_ref().is_some_and(|store| lsn <= store.state().applied_lsn) {
+        if lsn <= core.applied_lsn {
             return Ok(false);
         }
         let (key, effect) = match &entry.body {
@@ -31,8 +31,30 @@ impl Group {
             }
             Body::Item { key, effect } => (*key, effect),
         };
-        let is_cold = core.hot.locate(key).is_none();
+        let at = core.hot.locate(key);
+        let value_bytes = match effect {
+            Effect::Put(put) => put.value.len(0),
+            Effect::Touch(_) | Effect::Remove(_) => 0,
+        };
+        if !matches!(effect, Effect::Touch(_)) && core.hot.has_room(key.len(), value_bytes) {
+            core.change(key, at, effect, entry.stamp);
+            core.trail.replayed(lsn);
+            return Ok(true);
+        }
         drop(core);
+        self.apply_with_room(lsn, key, effect, entry.stamp, at.is_none())?;
+        Ok(true)
+    }
+
+    /// Applies a record that needs room, or a row of the store, first.
+    fn apply_with_room(
+        &self,
+        lsn: Lsn,
+        key: &[u8],
+        effect: &Effect<'_>,
+        stamp: Stamp,
+        is_cold: bool,
+    ) -> Result<(), Fault> {
         let mut buffer = RowBuffer::default();
         let (row, value_bytes) = match effect {
             Effect::Put(put) => (None, put.value.len(0)),
@@ -47,13 +69,13 @@ impl Group {
         };
         if let Some(item) = &row {
             // Put, not admitted: an admission may be refused, and the touch would be lost.
-            core.hot.put(key, None, &as_it_is(item), Stamp { now: entry.stamp.now, version: item.version });
+            core.hot.put(key, None, &as_it_is(item), Stamp { now: stamp.now, version: item.version });
         }
         let at = core.hot.locate(key);
-        core.change(key, at, effect, entry.stamp);
+        core.change(key, at, effect, stamp);
         // Only now: a checkpoint on the way must not claim a record that memory did not have yet.
         core.trail.replayed(lsn);
-        Ok(true)
+        Ok(())
     }
 
     /// The row that this touch is about, and the length of its value.
