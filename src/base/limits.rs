@@ -97,9 +97,10 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 /// fits an empty buffer.
 pub const APPEND_BUFFER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// One segment of the log, bytes.
-pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
-/// All segments of the log (`--log-size`), bytes.
-pub const LOG_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
+pub const SEGMENT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
+/// All segments of the log (`--log-size`), bytes. It bounds the start: replay was measured at 0.86 us a record of 155
+/// bytes, so that a full log of this size takes about 0.7 s on two cores of 2026.
+pub const LOG_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 /// See [`LOG_BYTES_DEFAULT`]. A log this small has smaller segments.
 pub const LOG_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// See [`LOG_BYTES_DEFAULT`].

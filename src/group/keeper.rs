@@ -144,7 +144,9 @@ impl Keeper {
             self.raise_ceiling(now)?;
         }
         self.trim();
-        self.shared.trouble.clear();
+        if !self.groups.iter().any(Group::is_frozen) {
+            self.shared.trouble.clear();
+        }
         Ok(())
     }
 
@@ -155,15 +157,15 @@ impl Keeper {
         }
     }
 
-    /// Writes everything that is dirty: the end of a clean stop.
+    /// Writes everything that is dirty: the end of a clean stop. What one group cannot write keeps no other from it; the
+    /// log has it.
     pub fn checkpoint_all(&self) -> Result<(), Fault> {
-        for group in self.groups.iter() {
-            if group.need(0, self.clock.now()).is_some() {
-                group.checkpoint()?;
-            }
+        let mut result = Ok(());
+        for group in self.groups.iter().filter(|group| group.need(0, self.clock.now()).is_some()) {
+            result = result.and(group.checkpoint().map(|_| ()));
         }
         self.trim();
-        Ok(())
+        result
     }
 
     fn needs(&self, now: UnixMs) -> Vec<Need> {
@@ -218,9 +220,15 @@ impl Keeper {
 }
 
 impl Group {
-    /// What the keeper must know, if anything is to be written.
+    /// Whether its store takes no more writes: a fault that only a restart can mend.
+    fn is_frozen(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.frozen().is_some())
+    }
+
+    /// What the keeper must know, if anything is to be written. A group whose store is at fault is left out: the others
+    /// go on, and its changes stay in the log.
     fn need(&self, index: usize, now: UnixMs) -> Option<Need> {
-        self.store.as_ref()?;
+        self.store.as_ref().filter(|store| store.frozen().is_none())?;
         let mut core = self.core.lock();
         if core.hot.dirty_count() == 0 && !core.flush_unsaved {
             return None;

@@ -26,9 +26,11 @@ use crate::store::{GroupIdentity, Store, StoreOptions};
 /// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
 const CACHE_PART: usize = 16;
 /// See [`CACHE_PART`].
-const CACHE_BYTES_MIN: usize = 64 * 1024;
+const CACHE_BYTES_MIN: usize = 256 * 1024;
 /// Dirty entries may take this part of `-m` before writers wait.
 const DIRTY_PART: u64 = 2;
+/// So many of the largest items fit the log, unless `--log-size` says otherwise.
+const LOG_ITEMS_MIN: u64 = 4;
 /// The log has at least so many segments.
 const SEGMENTS_MIN: u64 = 8;
 
@@ -122,7 +124,7 @@ fn open_data(
             )
         })
         .collect();
-    let options = log_options(data, identity.server, incarnation);
+    let options = log_options(config, data, identity.server, incarnation);
     let log = recover(disk, options, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
@@ -239,13 +241,15 @@ fn memory(config: &Config, placement: &Placement, shared: &Shared) -> Hot {
     Hot::new(Arc::clone(&shared.budget), options)
 }
 
-fn log_options(data: &Data, server: u16, incarnation: u32) -> binlog::Options {
+fn log_options(config: &Config, data: &Data, server: u16, incarnation: u32) -> binlog::Options {
     let fsync = match data.fsync {
         Fsync::Always => binlog::Fsync::Always,
         Fsync::EverySecond => binlog::Fsync::EverySec,
         Fsync::Never => binlog::Fsync::Never,
     };
-    let log_bytes_max = data.log_bytes.unwrap_or(limits::LOG_BYTES_DEFAULT);
+    // The log must take several of the largest items, or they could never be stored.
+    let least = LOG_ITEMS_MIN * config.memory.item_bytes_max as u64;
+    let log_bytes_max = data.log_bytes.unwrap_or(limits::LOG_BYTES_DEFAULT.max(least));
     let segment_bytes = (log_bytes_max / SEGMENTS_MIN).min(limits::SEGMENT_BYTES_DEFAULT) / 4096 * 4096;
     // Seeded by the system: a number that clients cannot guess.
     let salt = RandomState::new().hash_one(incarnation);
