@@ -81,6 +81,13 @@ impl Word {
         Word(if set { self.0 | bit.0 } else { self.0 & !bit.0 })
     }
 
+    /// Whether an entry with this word adds the same to all sums as one with that word.
+    pub(super) fn weighs_like(self, other: Word) -> bool {
+        let counted = Word::DIRTY.0 | Word::TOMBSTONE.0;
+        let large = (self.0 | other.0) & Word::LARGE.0 != 0;
+        !large && (self.0 ^ other.0) & counted == 0 && self.bytes() == other.bytes()
+    }
+
     pub(super) fn visits(self) -> u8 {
         (self.0 >> Word::VISITS_SHIFT) as u8
     }
