@@ -44,9 +44,14 @@ fn memcached_answers_as_the_transcripts_say() {
     let all = all();
     let playable: Vec<&Transcript> = all.iter().filter(|t| refusal(t, false).is_none()).collect();
     report("memcached", &all, playable.len());
-    let failures = play_all(&playable, |transcript, split| {
+    let judge = |transcript: &Transcript, split| {
         let oracle = Oracle::start(&memcached, &transcript.options)?;
         play(transcript, oracle.address(), split)
+    };
+    let failures = play_all(&playable, |transcript, split| {
+        // memcached's own background threads hold items and move its clock for moments: the judge is asked again before
+        // it overrules a transcript. Our server never is.
+        judge(transcript, split).or_else(|_| judge(transcript, split)).or_else(|_| judge(transcript, split))
     });
     assert!(failures.is_empty(), "{failures}");
 }

@@ -76,12 +76,11 @@ fn serve(config: Config) -> Result<(), Fault> {
     result
 }
 
-/// The log goes to standard error; `RUST_LOG` refines what `-v` says.
+/// The log goes to standard error. `RUST_LOG` chooses what is let through; without it `-v` does, and later the
+/// `verbosity` command.
 fn start_log(verbosity: u8) {
-    let level = match verbosity {
-        0 => log::LevelFilter::Info,
-        1 => log::LevelFilter::Debug,
-        _ => log::LevelFilter::Trace,
-    };
-    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+    env_logger::Builder::new().filter_level(log::LevelFilter::Trace).parse_default_env().init();
+    if std::env::var_os("RUST_LOG").is_none() {
+        log::set_max_level(config::log_level(verbosity.into()));
+    }
 }

@@ -55,6 +55,11 @@ impl Server {
         let opened = open::open(config, &clock)?;
         let threads = Threads::spawn(config, clock, bound, opened, shut_down)?;
         ports::tell(&config.network, &addresses)?;
+        log::info!(
+            "larder {}: serving on {}",
+            env!("CARGO_PKG_VERSION"),
+            ports::named(&config.network, &addresses)
+        );
         Ok(Server { addresses, threads })
     }
 

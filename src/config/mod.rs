@@ -201,3 +201,13 @@ pub fn read(words: impl IntoIterator<Item = OsString>, machine: &Machine) -> Res
     let flags = flags::parse(words)?;
     resolve::resolve(flags, machine).map_err(Stop::Refusal)
 }
+
+/// What a verbosity (`-v`, or the command of that name) means for the log. Even 0 tells what an operator must know: how
+/// the start went, and what is wrong.
+pub fn log_level(verbosity: u32) -> log::LevelFilter {
+    match verbosity {
+        0 => log::LevelFilter::Info,
+        1 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    }
+}

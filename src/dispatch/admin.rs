@@ -7,6 +7,7 @@ use crate::base::command::{Command, StatsTopic, Tuning};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Denial;
 use crate::base::time::Exptime;
+use crate::config;
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::Busy;
 use crate::proto::{self, Form, texts};
@@ -33,7 +34,7 @@ impl Dispatch {
             Command::Version => texts::VERSION,
             Command::Noop => texts::MN,
             Command::Verbosity(level) => {
-                log::set_max_level(level_of(*level));
+                log::set_max_level(config::log_level(*level));
                 texts::OK
             }
             Command::CacheMemlimit(megabytes) => self.set_memlimit(*megabytes),
@@ -112,15 +113,5 @@ impl Dispatch {
         }
         self.auth_errors.fetch_add(1, Ordering::Relaxed);
         texts::AUTH_FAILURE
-    }
-}
-
-/// What a verbosity means for the log: memcached's 0, 1 and 2.
-fn level_of(verbosity: u32) -> log::LevelFilter {
-    match verbosity {
-        0 => log::LevelFilter::Warn,
-        1 => log::LevelFilter::Info,
-        2 => log::LevelFilter::Debug,
-        _ => log::LevelFilter::Trace,
     }
 }

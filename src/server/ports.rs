@@ -72,3 +72,10 @@ pub(super) fn tell(network: &Network, addresses: &[SocketAddr]) -> Result<(), Fa
         .and_then(|()| std::fs::rename(&draft, path))
         .map_err(|error| Fault::io("cannot write the port file", path, &error))
 }
+
+/// Where clients come in, in words for the log.
+pub(super) fn named(network: &Network, addresses: &[SocketAddr]) -> String {
+    let socket = network.unix_socket.iter().map(|unix| unix.path.display().to_string());
+    let all: Vec<String> = addresses.iter().map(SocketAddr::to_string).chain(socket).collect();
+    if all.is_empty() { "no address (-p 0 without -s)".into() } else { all.join(", ") }
+}
