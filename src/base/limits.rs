@@ -67,6 +67,19 @@ pub const GROUPS_DEFAULT: u16 = 64;
 /// See [`GROUPS_DEFAULT`].
 pub const GROUPS_MAX: u16 = 4096;
 
+/// The highest number of a server in its cluster: versions keep ten bits for it.
+pub const SERVER_ID_MAX: u16 = 1023;
+/// The highest weight of a server in its cluster.
+pub const SERVER_WEIGHT_MAX: u32 = 1000;
+/// Servers of one group: one, until groups are replicated.
+pub const GROUP_SERVERS_MAX: usize = 1;
+/// A topology file, bytes: every group with a range of its own fits.
+pub const TOPOLOGY_BYTES_MAX: usize = 1024 * 1024;
+/// The name of a cluster or of a zone, bytes.
+pub const TOPOLOGY_NAME_BYTES_MAX: usize = 64;
+/// The address of a server with its port, bytes.
+pub const ADDRESS_BYTES_MAX: usize = 259;
+
 /// Keys that a listing of a group collects at once: at most some 8 MB with the longest keys.
 pub const LISTING_KEYS_MAX: usize = 32 * 1024;
 /// Listings of keys at a time.
@@ -126,5 +139,11 @@ const _: () = assert!(
     "the default -I fits the default -m"
 );
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX && THREADS_DEFAULT_MAX <= THREADS_MAX);
+const _: () = assert!(
+    GROUPS_MAX as usize * 64
+        + SERVER_ID_MAX as usize * (2 * ADDRESS_BYTES_MAX + TOPOLOGY_NAME_BYTES_MAX + 80)
+        <= TOPOLOGY_BYTES_MAX,
+    "the largest map fits its file"
+);
 const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);

@@ -1,6 +1,7 @@
 //! Placement: key -> hash input -> hash -> logical group, and the server that a client enters a group by.
 //!
-//! Owns: what of a key is hashed ([`HashTag`]), how ([`Hash`]), and what group and server follow ([`Placement`]).
+//! Owns: what of a key is hashed ([`HashTag`]), how ([`Hash`]), and what group and server follow ([`Placement`]);
+//! which server of a cluster has which group ([`topology`]).
 //! `docs/placement.md` specifies the arithmetic for other languages; `protocol-tests/vectors/placement.txt` proves it.
 //!
 //! May import: base.
@@ -15,6 +16,7 @@ mod placement;
 mod tag;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 
 pub use hash::Hash;
 pub use placement::{Explanation, Placement};
