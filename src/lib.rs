@@ -54,6 +54,7 @@
 //!    same turn.
 
 pub mod base;
+pub mod client;
 pub mod engine;
 pub mod proto;
 pub mod route;
