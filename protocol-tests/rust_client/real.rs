@@ -1,7 +1,7 @@
 //! Every operation, answered by a Larder process and by a memcached.
 use larder::client::{
-    Client, Direction, Entry, Exptime, MetaArith, MetaDelete, MetaGet, MetaOutcome, MetaStore, Operation,
-    StatsTopic, StoreMode, Stored, Value,
+    Answers, Client, Direction, Entry, Exptime, MetaArith, MetaDelete, MetaGet, MetaOutcome, MetaStore,
+    Operation, StatsTopic, StoreMode, Stored, Value,
 };
 
 use super::{client, patient};
@@ -62,12 +62,14 @@ fn classic_operations_are_answered() {
     });
 }
 
+/// Whether there is one answer, and no error.
+fn single<T>(answers: Answers<T>) -> bool {
+    answers.len() == 1 && answers.iter().all(|(_, answer)| answer.is_ok())
+}
+
 #[test]
 fn servers_are_asked_about_themselves() {
     with_each(|name, client| {
-        let single = |answers: Vec<(_, Result<_, _>)>| {
-            answers.len() == 1 && answers.iter().all(|(_, answer)| answer.is_ok())
-        };
         assert!(client.version()[0].1.as_ref().unwrap().starts_with("1.6."), "{name}");
         assert!(single(client.noop()) && single(client.verbosity(1)), "{name}");
         client.set("k", "v").unwrap();
@@ -77,6 +79,11 @@ fn servers_are_asked_about_themselves() {
         let facts = client.stats(StatsTopic::Settings).pop().unwrap().1.unwrap();
         assert!(facts.iter().any(|(fact, _)| fact == "maxbytes"), "{name}");
         assert!(client.stats(StatsTopic::Reset).pop().unwrap().1.unwrap().is_empty(), "{name}");
+        for topic in
+            [StatsTopic::DetailOn, StatsTopic::DetailDump, StatsTopic::CacheDump(1, 10), StatsTopic::Sizes]
+        {
+            assert!(single(client.stats(topic)), "{name}: {topic:?}");
+        }
         assert!(single(client.flush_all(Some(3600))), "{name}");
         assert!(client.get("k").unwrap().is_some(), "{name}");
         assert!(single(client.flush_all(None)), "{name}");

@@ -57,13 +57,15 @@ impl Client {
         Client { ring: RwLock::new(Arc::new(ring)), options }
     }
 
-    /// Follows a newer map of the same cluster; answers whether it did. An older one, one of another cluster, and
-    /// the present one are passed over, and so is every map by a client of plain memcached servers. Calls that are
+    /// Follows a newer map of the same cluster; answers whether it did. An older one, one of another cluster or with
+    /// another rule of placement, and the present one are passed over, and so is every map by a client of plain
+    /// memcached servers. Calls that are
     /// under way end by the old map. Servers that stay keep their connections.
     pub fn set_topology(&self, topology: Topology) -> bool {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         let Rule::Cluster(present) = &ring.rule else { return false };
-        if topology.cluster() != present.cluster() || topology.version() <= present.version() {
+        let like = topology.cluster() == present.cluster() && topology.placement() == present.placement();
+        if !like || topology.version() <= present.version() {
             return false;
         }
         let new = Ring::cluster(topology, &self.options, &ring.endpoints);

@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
             (Action::Read { .. }, Frame::Block(line, bytes)) => {
                 return self.take_value(line, bytes).map(|()| Progress::More).ok_or_else(bad);
             }
-            (Action::Stats(_), Frame::Line(b"END" | b"RESET")) => {
+            (Action::Stats(_), Frame::Line(b"END" | b"RESET" | b"OK")) => {
                 Some(Answer::Server(std::mem::take(&mut self.facts)))
             }
             (Action::Stats(_), Frame::Line(line)) => {
@@ -214,9 +214,10 @@ fn classic(action: &Action<'_>, line: &[u8]) -> Option<Answer> {
     }
 }
 
-/// `STAT name value`.
+/// `STAT name value`, and the lines of the like form that some topics have.
 fn stat(line: &[u8]) -> Option<(String, String)> {
-    let rest = line.strip_prefix(b"STAT ")?;
+    let forms: [&[u8]; 3] = [b"STAT ", b"ITEM ", b"PREFIX "];
+    let rest = forms.into_iter().find_map(|form| line.strip_prefix(form))?;
     let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
     let (name, value) = rest.split_at_checked(end)?;
     let value = value.strip_prefix(b" ").unwrap_or(value);
