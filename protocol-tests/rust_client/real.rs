@@ -1,7 +1,7 @@
 //! Every operation, answered by a Larder process and by a memcached.
 use larder::client::{
-    Answers, Client, Direction, Entry, Exptime, MetaArith, MetaDelete, MetaGet, MetaOutcome, MetaStore,
-    Operation, StatsTopic, StoreMode, Stored, Value,
+    Answers, Blame, Client, Direction, Entry, Error, Exptime, Login, MetaArith, MetaDelete, MetaGet,
+    MetaOutcome, MetaStore, Operation, Options, StatsTopic, StoreMode, Stored, Value, Why,
 };
 
 use super::{client, patient};
@@ -19,7 +19,7 @@ fn with_each(test: impl Fn(&str, Client)) {
     }
 }
 
-fn value(bytes: &[u8], flags: u32) -> Result<Option<Value>, larder::client::Error> {
+fn value(bytes: &[u8], flags: u32) -> Result<Option<Value>, Error> {
     Ok(Some(Value { bytes: bytes.to_vec(), flags, cas: None }))
 }
 
@@ -233,4 +233,22 @@ fn threads_share_a_client() {
         });
         assert_eq!(client.get("n").unwrap().unwrap().bytes, b"1600", "{name}");
     });
+}
+
+#[test]
+fn a_server_that_knows_users_is_told_the_name_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    std::fs::write(&users, "alice:secret\n").unwrap();
+    let users = users.to_str().unwrap();
+    let larder = Larder::launch(&["-p", "-1", "-U", "0", "--memory-only", "-Y", users]).unwrap();
+    let login = |password: &str| Login { name: "alice".into(), password: password.into() };
+    let with = |login| client(larder.address(), Options { login, ..patient() });
+    let known = with(Some(login("secret")));
+    assert_eq!(known.set("k", "v"), Ok(()));
+    assert_eq!(known.get("k"), value(b"v", 0));
+    let wrong = with(Some(login("guess"))).get("k").unwrap_err();
+    assert!(matches!(&wrong, Error::NotSent { why: Why::Login(_), .. }), "{wrong}");
+    assert!(!format!("{:?}", login("secret")).contains("secret"));
+    assert!(matches!(with(None).get("k"), Err(Error::Refused { blame: Blame::Client, .. })));
 }

@@ -67,7 +67,7 @@ impl Endpoint {
 
     /// A new connection. One that cannot be had marks the server down.
     pub(super) fn connect(self: &Arc<Endpoint>) -> Result<Taken, Why> {
-        match Connection::open(&self.address, &self.options) {
+        match self.open() {
             Ok(connection) => Ok(Taken { connection, reused: false }),
             Err(why) => {
                 self.mark_down();
@@ -146,15 +146,33 @@ impl Endpoint {
 
     /// A connection on which the server has answered.
     fn answers(&self) -> Option<Connection> {
-        let mut connection = Connection::open(&self.address, &self.options).ok()?;
-        let operations = [Operation { key: b"", action: Action::Version }];
+        let mut connection = self.open().ok()?;
+        self.ask(&mut connection, Action::Version).ok()?;
+        Some(connection)
+    }
+
+    /// A new connection that may be asked everything.
+    fn open(&self) -> Result<Connection, Why> {
+        let mut connection = Connection::open(&self.address, &self.options)?;
+        if let Some(login) = &self.options.login {
+            let token = format!("{} {}", login.name, login.password);
+            self.ask(&mut connection, Action::Login(token.as_bytes()))?;
+        }
+        Ok(connection)
+    }
+
+    /// Asks something whose answer is one line, before anything else is asked on this connection.
+    fn ask(&self, connection: &mut Connection, action: Action<'_>) -> Result<(), Why> {
+        let operations = [Operation { key: b"", action }];
         let mut chunk = Chunk::default();
         chunk.fill(&operations, &[0], &mut 0);
-        connection.send(&chunk.bytes).ok()?;
+        connection.send(&chunk.bytes).map_err(|unsent| unsent.why)?;
         let mut reader = Reader::new(operations.iter().collect());
         let mut patience = Patience::from(Instant::now(), &self.options);
-        let progress = connection.receive(&mut patience, |frame| reader.take(frame)).ok()?;
-        (progress == Progress::Done).then_some(connection)
+        match connection.receive(&mut patience, |frame| reader.take(frame))? {
+            Progress::Refused(_, text) => Err(Why::Login(text)),
+            _ => Ok(()),
+        }
     }
 }
 

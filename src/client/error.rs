@@ -66,6 +66,8 @@ pub enum Why {
     Io(io::ErrorKind),
     /// What the server sent is no answer to what was asked.
     BadReply(String),
+    /// The server does not know the [`Login`](super::Login); its words.
+    Login(String),
     /// The server passed the request on to the one that owns the key, and knows no more.
     Forwarded(String),
 }
@@ -130,6 +132,7 @@ impl fmt::Display for Why {
             Why::Closed => write!(f, "it closed the connection"),
             Why::Io(kind) => write!(f, "{kind}"),
             Why::BadReply(what) => write!(f, "bad reply: {what}"),
+            Why::Login(text) => write!(f, "the login was refused: {text}"),
             Why::Forwarded(text) => write!(f, "{text}"),
         }
     }

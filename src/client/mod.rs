@@ -99,7 +99,7 @@ pub use error::{Blame, Error, Invalid, Why};
 pub use key_hash::KeyHash;
 pub use meta::{MetaAnswer, MetaArith, MetaDelete, MetaGet, MetaOutcome, MetaStore};
 pub use operation::{Answer, Entry, Operation, Stored, Value};
-pub use options::Options;
+pub use options::{Login, Options};
 pub use ring::{Distribution, Memcached};
 
 pub use crate::base::command::{Direction, StatsTopic, StoreMode};

@@ -48,7 +48,10 @@ pub struct Operation<'a> {
 /// What is asked.
 #[derive(Clone, Debug)]
 pub(super) enum Action<'a> {
-    Read { touch: Option<Exptime>, with_cas: bool },
+    Read {
+        touch: Option<Exptime>,
+        with_cas: bool,
+    },
     Store(StoreMode, Entry<'a>),
     Cas(Entry<'a>, u64),
     Count(Direction, u64),
@@ -65,6 +68,8 @@ pub(super) enum Action<'a> {
     Version,
     Verbosity(u32),
     Noop,
+    /// Name and password.
+    Login(&'a [u8]),
 }
 
 /// Makes constructors: name, what it asks, and the documentation.

@@ -1,5 +1,6 @@
 //! How patient a client is, and how much it keeps.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Timeouts and bounds of a [`Client`](super::Client). Change what you need:
@@ -26,6 +27,23 @@ pub struct Options {
     pub probe_first: Duration,
     /// The wait between two probes doubles up to this. 10 s.
     pub probe_max: Duration,
+    /// What every connection says first, to servers that know users (`-Y`). Nothing.
+    pub login: Option<Login>,
+}
+
+/// A name and a password. They go over the network as they are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Without spaces.
+    pub name: String,
+    /// As the server's file has it.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
@@ -40,6 +58,7 @@ impl Default for Options {
             failures_max: 3,
             probe_first: Duration::from_millis(100),
             probe_max: Duration::from_secs(10),
+            login: None,
         }
     }
 }

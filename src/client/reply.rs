@@ -206,6 +206,7 @@ fn classic(action: &Action<'_>, line: &[u8]) -> Option<Answer> {
         (Action::Delete, b"DELETED") | (Action::Touch(_), b"TOUCHED") => Some(Answer::Found(true)),
         (Action::Delete | Action::Touch(_), b"NOT_FOUND") => Some(Answer::Found(false)),
         (Action::FlushAll(_) | Action::Verbosity(_), b"OK") | (Action::Noop, b"MN") => server(Vec::new()),
+        (Action::Login(_), b"STORED") => server(Vec::new()),
         (Action::Version, line) => {
             let version = line.strip_prefix(b"VERSION ")?;
             server(vec![("version".into(), String::from_utf8_lossy(version).into_owned())])

@@ -46,9 +46,12 @@ pub(super) fn check(operation: &Operation<'_>) -> Result<(), Invalid> {
         return Err(Invalid::ValueLength);
     }
     match &operation.action {
-        Action::FlushAll(_) | Action::Stats(_) | Action::Version | Action::Verbosity(_) | Action::Noop => {
-            Ok(())
-        }
+        Action::FlushAll(_)
+        | Action::Stats(_)
+        | Action::Version
+        | Action::Verbosity(_)
+        | Action::Noop
+        | Action::Login(_) => Ok(()),
         _ if key.is_empty() => Err(Invalid::KeyLength),
         action if is_meta(action) => {
             let length = if is_text(key) { key.len() } else { key.len().div_ceil(3) * 4 };
@@ -203,6 +206,7 @@ fn put(operation: &Operation<'_>, out: &mut Vec<u8>) {
         Action::Version => (Command::Version, None),
         Action::Verbosity(level) => (Command::Verbosity(*level), None),
         Action::Noop => (Command::Noop, None),
+        Action::Login(token) => (Command::Authenticate(token), None),
     };
     let form = words.as_ref().map_or(classic, |(verb, words)| meta_form(*verb, &words.0));
     let _ = write_request(&Request { command, form }, out);
