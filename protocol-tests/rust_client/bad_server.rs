@@ -2,7 +2,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(super) enum Act {
     Say(&'static str),
     /// Sends this, every byte by itself.
     Drip(&'static str),
+    /// Waits until as many others have come as the barrier is for.
+    Meet(Arc<Barrier>),
     /// Listens and says nothing until the client goes.
     Hang,
     /// Neither listens nor speaks until the test ends.
@@ -111,6 +113,9 @@ impl Shared {
                 Act::Drip(text) => text.bytes().for_each(|byte| {
                     let _ = stream.write_all(&[byte]);
                 }),
+                Act::Meet(barrier) => {
+                    barrier.wait();
+                }
                 Act::Hang => while self.listen(&mut stream, &mut lines) {},
                 Act::Ignore => {
                     wait::until(PATIENCE, || self.over.load(Ordering::SeqCst).then_some(()));

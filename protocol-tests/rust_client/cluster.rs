@@ -1,4 +1,5 @@
 //! Several servers: a cluster that is found by its map, and plain servers that keys are spread over.
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use larder::client::{
@@ -7,7 +8,7 @@ use larder::client::{
 use larder::route::topology::{self, tools};
 use larder::route::{Hash, HashTag};
 
-use super::bad_server::PATIENCE;
+use super::bad_server::{Act, BadServer, PATIENCE};
 use super::{address, client, patient};
 use crate::process::Larder;
 use crate::wait;
@@ -138,4 +139,40 @@ fn plain_servers_do_not_stand_in_for_each_other_unless_asked() {
             assert_eq!(answer.is_err(), gone && !takeover, "{key}");
         }
     }
+}
+
+/// A client of these servers by modula, and for each of them a key that is its own.
+fn spread(servers: &[&BadServer], options: Options) -> (Client, Vec<String>) {
+    let addresses: Vec<(Address, u32)> = servers.iter().map(|server| (address(server.address), 1)).collect();
+    let distribution = Distribution::Modula(KeyHash::OneAtATime);
+    let client =
+        Client::memcached(&Memcached { servers: addresses.clone(), distribution, takeover: false }, options);
+    let own = |(owner, _): &(Address, u32)| {
+        keys(1000).into_iter().find(|key| client.server_of(key).as_ref() == Some(owner)).unwrap()
+    };
+    let found = addresses.iter().map(own).collect();
+    (client, found)
+}
+
+#[test]
+fn every_server_is_asked_before_any_answer_is_waited_for() {
+    let barrier = Arc::new(Barrier::new(3));
+    let script = [Act::Hear(1), Act::Meet(Arc::clone(&barrier)), Act::Say("END\r\n"), Act::Hang];
+    let servers = [(); 3].map(|()| BadServer::start(&[&script]));
+    let (client, keys) = spread(&servers.each_ref(), patient());
+    assert_eq!(client.get_many(&keys), [Ok(None), Ok(None), Ok(None)]);
+}
+
+#[test]
+fn a_server_that_hangs_spoils_only_its_own() {
+    let servers = [
+        BadServer::start(&[&[Act::Hang]]),
+        BadServer::start(&[&[Act::Hear(1), Act::Drip("END\r\n"), Act::Hang]]),
+    ];
+    let silence = Duration::from_millis(100);
+    let options = Options { read_timeout: silence, ..patient() };
+    let (client, keys) = spread(&servers.each_ref(), options);
+    let answers = client.get_many(&keys);
+    assert!(answers[0].as_ref().is_err_and(larder::client::Error::is_unknown), "{answers:?}");
+    assert_eq!(answers[1], Ok(None));
 }

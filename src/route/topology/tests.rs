@@ -360,3 +360,36 @@ fn the_tools_say_where_everything_is() {
                     group   6 of 8\nserver  2 cache-2.local:11211 (clients enter here)\n";
     assert_eq!(found, expected);
 }
+
+#[test]
+fn whatever_a_file_says_is_borne() {
+    let mut taken = 0;
+    for at in 0..MAP.len() {
+        for other in [
+            "",
+            "\"",
+            "[",
+            "]",
+            "=",
+            "\n",
+            "9",
+            "-",
+            "99999999999999999999",
+            "\u{e9}",
+            "\u{0}",
+            "1e9",
+            "{a=1}",
+        ] {
+            let text = [&MAP[..at], other, &MAP[at + 1..]].concat();
+            match read(&text) {
+                Ok(proposal) => {
+                    let again = map(&proposal.topology.to_text());
+                    assert_eq!(again, proposal.topology, "{text}");
+                    taken += 1;
+                }
+                Err(refusals) => assert!(!refusals.is_empty(), "{text}"),
+            }
+        }
+    }
+    assert!(taken > 100, "{taken} of the changes make another map");
+}
