@@ -23,12 +23,13 @@ pub(super) fn run(ring: &Ring, operations: &[Operation<'_>]) -> Vec<Outcome> {
     let mut outcomes: Vec<Option<Outcome>> = operations.iter().map(refused).collect();
     // Each pass that leaves something to do has found a server down that it thought up.
     for _ in 0..=ring.endpoints.len() {
+        let up = ring.up();
         let mut lanes: Vec<Lane> = ring.endpoints.iter().map(Lane::new).collect();
         for (at, operation) in operations.iter().enumerate() {
-            if !may_go(ring, outcomes.get(at)) {
+            if !may_go(ring, &up, outcomes.get(at)) {
                 continue;
             }
-            match ring.choose(operation.key).and_then(|server| lanes.get_mut(server)) {
+            match ring.choose(operation.key, &up).and_then(|server| lanes.get_mut(server)) {
                 Some(lane) => lane.positions.push(at),
                 None => settle(&mut outcomes, at, Err(Error::Invalid(Invalid::NoServer))),
             }
@@ -57,13 +58,14 @@ fn refused(operation: &Operation<'_>) -> Option<Outcome> {
 }
 
 /// Whether an operation is still to be sent: not yet tried, or not sent to a server that others may stand in for.
-fn may_go(ring: &Ring, outcome: Option<&Option<Outcome>>) -> bool {
+fn may_go(ring: &Ring, up: &[bool], outcome: Option<&Option<Outcome>>) -> bool {
     match outcome {
         Some(None) => true,
         // Who is still thought up was tried and broke at once; to try again could go on for ever.
         Some(Some(Err(Error::NotSent { server, .. }))) => {
-            let down = ring.endpoints.iter().any(|endpoint| endpoint.address == *server && !endpoint.is_up());
-            ring.may_take_over() && down && ring.endpoints.iter().any(|endpoint| endpoint.is_up())
+            let mut known = ring.endpoints.iter().zip(up);
+            let is_down = known.any(|(endpoint, up)| endpoint.address == *server && !up);
+            ring.may_take_over() && is_down && up.contains(&true)
         }
         _ => false,
     }

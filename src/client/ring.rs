@@ -71,15 +71,21 @@ impl Ring {
         Ring { endpoints: servers.map(endpoint).collect(), takeover: memcached.takeover, rule }
     }
 
+    /// Which endpoints are up now. One look serves all keys of a batch, or two operations on one key could go to two
+    /// servers and change places.
+    pub(super) fn up(&self) -> Vec<bool> {
+        self.endpoints.iter().map(|endpoint| endpoint.is_up()).collect()
+    }
+
     /// The server to ask for a key: its own, or, if that is down and others may be asked, the next that is up.
     /// `None` when there is no server.
-    pub(super) fn choose(&self, key: &[u8]) -> Option<usize> {
+    pub(super) fn choose(&self, key: &[u8], up: &[bool]) -> Option<usize> {
         let own = self.own(key)?;
-        let is_up = |at: &usize| self.endpoints.get(*at).is_some_and(|endpoint| endpoint.is_up());
+        let is_up = |at: &usize| up.get(*at) == Some(&true);
         if !self.takeover || is_up(&own) {
             return Some(own);
         }
-        let mut others = (1..self.endpoints.len()).map(|step| (own + step) % self.endpoints.len());
+        let mut others = (1..up.len()).map(|step| (own + step) % up.len());
         Some(others.find(is_up).unwrap_or(own))
     }
 

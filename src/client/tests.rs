@@ -6,7 +6,8 @@ use super::meta::{MetaAnswer, MetaOutcome};
 use super::operation::{Answer, Entry, Operation, Stored, Value};
 use super::reply::{Frame, Progress, Reader, Step, step};
 use super::request::{Chunk, check};
-use super::{KeyHash, MetaGet, MetaStore};
+use super::ring::Ring;
+use super::{Address, Distribution, KeyHash, Memcached, MetaGet, MetaStore, Options};
 use crate::base::limits::{
     CLIENT_CHUNK_BYTES_MAX, CLIENT_REPLY_LINE_BYTES_MAX, CLIENT_SHORT_ANSWERS_MAX, CLIENT_WRITE_AHEAD_BYTES,
     LINE_BYTES_MAX,
@@ -229,6 +230,25 @@ fn key_hashes_are_those_of_libmemcached() {
         (KeyHash::Fnv1a32, 2_851_307_223),
     ] {
         assert_eq!(hash.hash(b"foo"), foo, "{hash:?}");
+    }
+}
+
+#[test]
+fn the_next_server_that_is_up_stands_in_where_it_may() {
+    let servers = ["a:1", "b:1", "c:1"].map(|text| (Address::parse(text).unwrap(), 1)).to_vec();
+    let distribution = Distribution::Modula(KeyHash::default());
+    for takeover in [false, true] {
+        let memcached = Memcached { servers: servers.clone(), distribution, takeover };
+        let ring = Ring::memcached(&memcached, &Options::default());
+        for key in ["k", "l", "m", "n", "o", "p"] {
+            let own = ring.own(key.as_bytes()).unwrap();
+            for mask in 0..8_usize {
+                let up: Vec<bool> = (0..3).map(|at| mask & (1 << at) != 0).collect();
+                let next = (0..3).map(|step| (own + step) % 3).find(|at| up[*at]);
+                let expected = if takeover { next.unwrap_or(own) } else { own };
+                assert_eq!(ring.choose(key.as_bytes(), &up), Some(expected), "{key} {up:?}");
+            }
+        }
     }
 }
 
