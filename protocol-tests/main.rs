@@ -9,6 +9,7 @@ mod answers;
 mod bad_input;
 mod capable;
 mod client;
+mod cluster;
 mod command_line;
 mod drivers;
 mod durability;

@@ -2,6 +2,7 @@
 //!
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
+mod cluster;
 mod open;
 mod patience;
 mod ports;
@@ -50,9 +51,16 @@ impl Server {
     /// An address that cannot be bound, a data directory that cannot be used, or a log or store that is damaged: the
     /// fault says what and where, and nothing was overwritten.
     pub fn start(config: &Config, clock: Arc<dyn Clock>, shut_down: ShutDown) -> Result<Server, Fault> {
-        let bound = ports::bind(&config.network)?;
+        let plan = cluster::Plan::read(config)?;
+        let config = &plan.as_ref().map_or_else(|| Ok(config.clone()), |plan| plan.fit(config))?;
+        let mut bound = ports::bind(&config.network)?;
         let addresses = ports::addresses(&bound);
-        let opened = open::open(config, &clock)?;
+        let mut opened = open::open(config, &clock)?;
+        if let Some(plan) = plan {
+            let cluster = plan.decide(&opened.groups)?;
+            bound.extend(cluster::bind(&cluster, config.network.backlog)?);
+            opened.cluster = Some(cluster);
+        }
         let threads = Threads::spawn(config, clock, bound, opened, shut_down)?;
         ports::tell(&config.network, &addresses)?;
         log::info!(
@@ -68,7 +76,7 @@ impl Server {
         &self.addresses
     }
 
-    /// Reads the users' file again (SIGHUP).
+    /// Reads the users' file and the map of the cluster again (SIGHUP).
     pub fn reload(&self) {
         self.threads.reload();
     }

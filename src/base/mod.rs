@@ -1,7 +1,7 @@
 //! The words of the house, which every room may use.
 //!
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
-//! stored ([`item`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), every limit
+//! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), every limit
 //! ([`limits`]), what is counted ([`counters`]) and how things fail ([`fault`]).
 //!
 //! May import: nothing of the house.
@@ -14,6 +14,7 @@
 pub mod command;
 pub mod counters;
 pub mod effect;
+pub mod errand;
 pub mod fault;
 pub mod item;
 pub mod limits;

@@ -94,6 +94,16 @@ pub struct Flags {
     #[arg(long, value_name = "NAME")]
     pub hash_tag: Option<String>,
 
+    /// The map of the cluster that this is a server of (docs/cluster.md)
+    #[arg(long, value_name = "FILE")]
+    pub cluster: Option<PathBuf>,
+    /// Which server of the map this is
+    #[arg(long, value_name = "NUM")]
+    pub server_id: Option<String>,
+    /// The secret that the servers of the cluster share
+    #[arg(long, value_name = "FILE")]
+    pub peer_secret_file: Option<PathBuf>,
+
     /// Refuse flush_all
     #[arg(short = 'F', long)]
     pub disable_flush_all: bool,

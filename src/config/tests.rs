@@ -55,6 +55,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
             log_bytes: None,
         }),
         placement: PlacementChoice::default(),
+        cluster: None,
         allow: Allow { flush: true, shutdown: false, cas: true, dump: true, watch: true, auth_file: None },
         prefixes: Prefixes { delimiter: b':', counted: false },
         process: Process::default(),

@@ -51,6 +51,7 @@ impl Dispatch {
                 texts::OK
             }
             Command::Watch(words) => return self.watch(words, ask, out),
+            Command::Own(own) => return self.own(own, ask, out),
             Command::Keyed(..) | Command::Read(..) => texts::ERROR,
         };
         proto::encode_text(form, text, out);
@@ -63,7 +64,7 @@ impl Dispatch {
         &self,
         exptime: Option<Exptime>,
         form: &Form<'_>,
-        ask: &Ask<'_>,
+        ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
         let mut last = Lsn::ZERO;
@@ -75,6 +76,10 @@ impl Dispatch {
             }
         }
         self.flushes.fetch_add(1, Ordering::Relaxed);
+        out.seal(last);
+        if let Some(verdict) = self.flush_others(exptime, form, ask, out) {
+            return verdict;
+        }
         proto::encode_text(form, texts::OK, out);
         out.seal(last);
         Verdict::Done

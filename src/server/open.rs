@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::cluster::server_number;
 use super::patience::patiently;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
@@ -15,6 +16,7 @@ use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
 use crate::binlog::{self, RealDisk, Recovery, Starts};
 use crate::config::{Config, Data, Fsync, Keep, PlacementChoice};
+use crate::dispatch::cluster::Cluster;
 use crate::engine::Rules;
 use crate::group::keeper::{CEILING_AHEAD_MS, Ceiling};
 use crate::group::{Group, Shared};
@@ -41,6 +43,8 @@ pub(super) struct Opened {
     pub(super) shared: Arc<Shared>,
     pub(super) ceiling: Arc<dyn Ceiling>,
     pub(super) directory: Option<Directory>,
+    /// The other servers; the assembly decides about them when the groups are open.
+    pub(super) cluster: Option<Arc<Cluster>>,
 }
 
 /// The file of starts, shared by those who raise the ceiling.
@@ -85,7 +89,7 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
         Group::new(GroupId(id), Arc::clone(&shared), None, memory(config, &placement, &shared), Version::ZERO)
     };
     let groups = (0..placement.group_count.get()).map(group).collect();
-    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None })
+    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None, cluster: None })
 }
 
 fn open_data(
@@ -95,7 +99,7 @@ fn open_data(
     log_disk: Option<Arc<dyn binlog::Disk>>,
 ) -> Result<Opened, Fault> {
     let began = Instant::now();
-    let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(&config.placement)))?;
+    let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(config)))?;
     let placement = placement_of(&identity)?;
     let disk = match log_disk {
         Some(disk) => disk,
@@ -128,7 +132,7 @@ fn open_data(
     let log = recover(disk, options, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
-    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory) })
+    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory), cluster: None })
 }
 
 /// Replays the log into the groups and opens it for writing.
@@ -256,7 +260,8 @@ fn log_options(config: &Config, data: &Data, server: u16, incarnation: u32) -> b
     binlog::Options { segment_bytes, log_bytes_max, ..binlog::Options::new(fsync, server, incarnation, salt) }
 }
 
-fn wanted(choice: &PlacementChoice) -> Wanted {
+fn wanted(config: &Config) -> Wanted {
+    let choice = &config.placement;
     Wanted {
         group_count: choice.group_count.map(u16::from),
         hash: choice.hash.map(|hash| match hash {
@@ -267,7 +272,7 @@ fn wanted(choice: &PlacementChoice) -> Wanted {
             HashTag::Braces => directory::HashTag::Braces,
             HashTag::None => directory::HashTag::None,
         }),
-        server: None,
+        server: server_number(config),
     }
 }
 
