@@ -15,12 +15,13 @@ use std::sync::atomic::AtomicBool;
 
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, UnixMs};
-use crate::binlog::{Disk, Log};
+use crate::binlog::Log;
 use crate::config::Config;
 use crate::dispatch::{Control, Dispatch};
 use crate::group::keeper::Keeper;
 use crate::group::sweep::Sweeper;
 use crate::store::directory::Directory;
+pub use open::{Disks, StoreDisks};
 use threads::Threads;
 
 /// The machine's clock.
@@ -109,16 +110,12 @@ impl Embedded {
         Embedded::over(config, clock, open::open(config, clock)?)
     }
 
-    /// Opens and recovers with the log on this disk; the stores are in the data directory.
+    /// Opens and recovers on these disks instead of what lies in the data directory.
     ///
     /// # Errors
     /// As [`Embedded::open`].
-    pub fn open_with_log_on(
-        config: &Config,
-        clock: &Arc<dyn Clock>,
-        log_disk: Arc<dyn Disk>,
-    ) -> Result<Embedded, Fault> {
-        Embedded::over(config, clock, open::open_over(config, clock, Some(log_disk))?)
+    pub fn open_on(config: &Config, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Embedded, Fault> {
+        Embedded::over(config, clock, open::open_on(config, clock, disks)?)
     }
 
     fn over(config: &Config, clock: &Arc<dyn Clock>, opened: open::Opened) -> Result<Embedded, Fault> {
