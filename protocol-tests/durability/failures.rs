@@ -1,7 +1,12 @@
 //! Disks that fail and disks that are full.
+use std::io::ErrorKind::StorageFull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use larder::binlog::State;
 use larder::binlog::sim::Trouble;
 use larder::conn::Progress;
+use larder::store::sim::{Call, Fate};
 
 use super::Rig;
 
@@ -56,4 +61,133 @@ fn a_full_disk_refuses_and_resumes_by_itself() {
     rig.disk.set_room(None);
     rig.server().tend_log();
     assert_eq!(rig.settle("set k 0 0 1\nv\n"), "STORED\n");
+}
+
+#[test]
+fn a_store_on_a_full_disk_holds_nobody_and_resumes_by_itself() {
+    let is_full = Arc::new(AtomicBool::new(false));
+    let full = Arc::clone(&is_full);
+    let mut rig = Rig::gated(
+        "everysec",
+        Arc::new(move |_, call| match call {
+            Call::Write | Call::Resize if full.load(SeqCst) => Fate::Fails(StorageFull),
+            _ => Fate::Done,
+        }),
+    );
+    let value = "v".repeat(900);
+    assert_eq!(rig.settle("set first 0 0 1\nv\n"), "STORED\n");
+    is_full.store(true, SeqCst);
+    let mut refused = 0;
+    for round in 0..300 {
+        if rig.send(&format!("set k{round} 0 0 900\n{value}\n")) == Progress::Parked {
+            rig.keep();
+            rig.keep();
+            assert_ne!(rig.send(""), Progress::Parked, "round {round}");
+        }
+        rig.server().tend_log();
+        let reply = rig.receive();
+        refused += usize::from(reply == "SERVER_ERROR disk full\n");
+        assert!(reply == "STORED\n" || reply == "SERVER_ERROR disk full\n", "{reply:?}");
+    }
+    assert!(refused > 2);
+    assert_eq!(rig.ask("get first\n"), "VALUE first 0 1\nv\nEND\n");
+    is_full.store(false, SeqCst);
+    rig.keep();
+    assert_eq!(rig.settle("set more 0 0 1\nv\n"), "STORED\n");
+}
+
+#[test]
+fn a_group_whose_store_is_at_fault_keeps_no_other_from_its_checkpoint() {
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::clone(&is_broken);
+    let bad = 1;
+    let gate = move |group, call| match call {
+        Call::Sync if group == bad && broken.load(SeqCst) => Fate::Torn,
+        _ => Fate::Done,
+    };
+    let mut rig = Rig::gated("everysec", Arc::new(gate));
+    // The keys of the group whose store fails come first: its changes are what pins the log.
+    let in_bad = |rig: &Rig, key: &str| rig.group(key).id.0 == bad;
+    let names: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
+    let (theirs, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|key| in_bad(&rig, key));
+    for key in theirs.iter().chain(&others) {
+        assert_eq!(rig.settle(&format!("set {key} 0 0 1\nv\n")), "STORED\n");
+    }
+    rig.server().keeper.tend();
+    rig.clock.advance(60);
+    for _ in 0..4 {
+        rig.server().keeper.tend();
+    }
+    for key in &others {
+        assert_eq!(rig.row(key).as_deref(), Some(&b"v"[..]), "{key} waits for another group");
+    }
+    // What the one cannot write is in the log still, whatever was given up of it.
+    rig.settle("set last 0 0 1\nv\n");
+    is_broken.store(false, SeqCst);
+    rig.kill();
+    for key in &theirs {
+        assert_eq!(rig.ask(&format!("get {key}\n")), format!("VALUE {key} 0 1\nv\nEND\n"));
+    }
+}
+
+#[test]
+fn a_flush_that_is_due_is_judged_by_the_clock_while_the_log_takes_nothing() {
+    // Whether the log has stopped (or is only full), and whether the flush is as safe as the level promises.
+    for (is_stopped, is_safe) in [(true, true), (true, false), (false, true)] {
+        let mut rig = Rig::new("always");
+        rig.settle("set k 0 0 1\nv\n");
+        let flush = "flush_all 10\n";
+        if is_safe {
+            rig.settle(flush)
+        } else {
+            rig.ask("\n")
+        };
+        if is_stopped {
+            if !is_safe {
+                rig.send(flush);
+            }
+            rig.send("set lost 0 0 1\nv\n");
+            rig.disk.fail_at(rig.disk.changes() + 1, Trouble::Fails);
+            let log = rig.server().log().unwrap();
+            log.sync_past(log.appended_lsn()).unwrap_err();
+        } else {
+            fill_log(&mut rig);
+        }
+        rig.receive();
+        assert_eq!(rig.ask("get k\n"), super::HIT_V, "not due yet");
+        rig.clock.advance(11);
+        let reply = rig.ask("get k\n");
+        let expected = if is_safe { "END\n" } else { "SERVER_ERROR lost\n" };
+        assert_eq!(reply, expected, "stopped: {is_stopped}, safe: {is_safe}");
+        assert!(
+            rig.ask("set k 0 0 1\nv\n").starts_with("SERVER_ERROR "),
+            "nothing is changed before the mark"
+        );
+        if !is_stopped {
+            rig.disk.set_room(None);
+            rig.server().tend_log();
+            assert_eq!(rig.settle("get k\n"), "END\n");
+            assert_eq!(rig.settle("set k 0 0 1\nv\n"), "STORED\n");
+            rig.kill();
+            assert_eq!(rig.ask("get k\n"), super::HIT_V, "the mark came before what was stored behind it");
+        }
+    }
+}
+
+/// Writes until the log finds no room on the disk any more, not for the least record.
+fn fill_log(rig: &mut Rig) {
+    rig.disk.set_room(Some(0));
+    for bytes in [8000, 1] {
+        let value = "x".repeat(bytes);
+        let is_full = (0..2000).any(|round| {
+            if rig.send(&format!("set fill{round} 0 0 {bytes}\n{value}\n")) == Progress::Parked {
+                rig.keep();
+                rig.send("");
+            }
+            rig.sync();
+            rig.server().tend_log();
+            rig.receive() == "SERVER_ERROR disk full\n"
+        });
+        assert!(is_full, "{bytes} bytes always had room");
+    }
 }

@@ -1,6 +1,7 @@
 //! The rules of log, memory and store at the level of whole groups: each test fails when its rule is taken away.
 mod failures;
 mod races;
+mod room;
 mod rules;
 
 use std::io::IoSlice;
@@ -14,7 +15,7 @@ use larder::conn::{Backend, Connection, Progress};
 use larder::group::Group;
 use larder::server::{Disks, Embedded};
 use larder::store::RowBuffer;
-use larder::store::sim::{Fate, Gate, SimDisk as StoreDisk};
+use larder::store::sim::{Call, Fate, SimDisk as StoreDisk};
 
 use parking_lot::Mutex;
 
@@ -23,11 +24,13 @@ use crate::model::{GROUPS, tiny};
 
 const HIT_V: &str = "VALUE k 0 1\nv\nEND\n";
 
+/// Asked before every call to the disk of the store of this group.
+type Gate = Arc<dyn Fn(u16, Call) -> Fate + Send + Sync>;
+
 /// A server over simulated disks; nothing happens in it of itself.
 struct Rig {
     folder: tempfile::TempDir,
     fsync: &'static str,
-    /// Asked before every call to a store's disk.
     gate: Gate,
     stores: Vec<StoreDisk>,
     /// Memory at the next start, when not what [`tiny`] has.
@@ -41,14 +44,14 @@ struct Rig {
 
 impl Rig {
     fn new(fsync: &'static str) -> Rig {
-        Rig::gated(fsync, Arc::new(|_| Fate::Done))
+        Rig::gated(fsync, Arc::new(|_, _| Fate::Done))
     }
 
     fn gated(fsync: &'static str, gate: Gate) -> Rig {
         let mut rig = Rig {
             folder: tempfile::tempdir().unwrap(),
             fsync,
-            stores: (0..GROUPS).map(|_| StoreDisk::new(Arc::clone(&gate))).collect(),
+            stores: (0..GROUPS).map(|group| StoreDisk::new(of_group(&gate, group))).collect(),
             gate,
             memory_bytes: None,
             clock: TestClock::new(),
@@ -86,16 +89,17 @@ impl Rig {
 
     /// What the next process would find if this one were killed now.
     fn left_by_kill(&self) -> (SimDisk, Vec<StoreDisk>) {
-        let after_kill = |disk: &StoreDisk| disk.after_kill(Arc::clone(&self.gate));
-        (self.disk.after_kill(), self.stores.iter().map(after_kill).collect())
+        let after_kill = |(group, disk): (u16, &StoreDisk)| disk.after_kill(of_group(&self.gate, group));
+        (self.disk.after_kill(), (0..).zip(&self.stores).map(after_kill).collect())
     }
 
     /// Ends it by a power cut.
     fn cut_power(&mut self, seed: u64) {
         self.server = None;
         self.disk = self.disk.after_power_cut(seed);
-        let after_cut = |disk: &StoreDisk| disk.after_power_cut(Arc::clone(&self.gate), seed);
-        self.stores = self.stores.iter().map(after_cut).collect();
+        let after_cut =
+            |(group, disk): (u16, &StoreDisk)| disk.after_power_cut(of_group(&self.gate, group), seed);
+        self.stores = (0..).zip(&self.stores).map(after_cut).collect();
         self.open();
     }
 
@@ -206,4 +210,9 @@ fn taken(conn: &mut Connection) -> String {
     let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
     conn.outbox.advance(bytes.len());
     String::from_utf8(bytes).unwrap().replace('\r', "")
+}
+
+fn of_group(gate: &Gate, group: u16) -> larder::store::sim::Gate {
+    let gate = Arc::clone(gate);
+    Arc::new(move |call| gate(group, call))
 }

@@ -36,7 +36,7 @@ impl Hold {
     /// A server whose stores pass here with calls of this kind.
     fn rig(self: &Arc<Hold>, held: Call) -> Rig {
         let hold = Arc::clone(self);
-        let gate = move |call| {
+        let gate = move |_, call| {
             if call == held {
                 hold.pass();
             }
