@@ -1,6 +1,6 @@
 //! Random requests against a plain map, while checkpoints, sweeps, evictions, warm-ups and restarts come between.
-mod map;
-mod request;
+pub(crate) mod map;
+pub(crate) mod request;
 
 use std::num::NonZeroU16;
 use std::path::Path;
