@@ -51,9 +51,22 @@ impl Server {
     /// An address that cannot be bound, a data directory that cannot be used, or a log or store that is damaged: the
     /// fault says what and where, and nothing was overwritten.
     pub fn start(config: &Config, clock: Arc<dyn Clock>, shut_down: ShutDown) -> Result<Server, Fault> {
+        Server::start_on(config, clock, shut_down, &Disks::default())
+    }
+
+    /// As [`Server::start`], on these disks instead of what lies in the data directory.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_on(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        shut_down: ShutDown,
+        disks: &Disks,
+    ) -> Result<Server, Fault> {
         let bound = ports::bind(&config.network)?;
         let addresses = ports::addresses(&bound);
-        let opened = open::open(config, &clock)?;
+        let opened = open::open_on(config, &clock, disks)?;
         let threads = Threads::spawn(config, clock, bound, opened, shut_down)?;
         ports::tell(&config.network, &addresses)?;
         log::info!(
@@ -107,7 +120,7 @@ impl Embedded {
     /// # Errors
     /// As [`Server::start`], but for addresses.
     pub fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Embedded, Fault> {
-        Embedded::over(config, clock, open::open(config, clock)?)
+        Embedded::over(config, clock, open::open_on(config, clock, &Disks::default())?)
     }
 
     /// Opens and recovers on these disks instead of what lies in the data directory.

@@ -3,6 +3,7 @@ mod failures;
 mod races;
 mod room;
 mod rules;
+mod serving;
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};

@@ -43,7 +43,7 @@ pub(super) struct Opened {
     pub(super) directory: Option<Directory>,
 }
 
-/// Disks in place of what lies in the data directory: for tests.
+/// Disks in place of what lies in the data directory: for tests. By default there are none.
 #[derive(Default)]
 pub struct Disks {
     /// The log's.
@@ -74,11 +74,6 @@ impl Ceiling for NoCeiling {
 }
 
 /// Opens and recovers what the configuration says.
-pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
-    open_on(config, clock, &Disks::default())
-}
-
-/// As [`open`], with these disks instead of the data directory's own.
 pub(super) fn open_on(config: &Config, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Opened, Fault> {
     match &config.keep {
         Keep::Nothing => open_nothing(config),
