@@ -18,6 +18,8 @@ use crate::wait;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Tells the test binary that it is to be the process that panics, and where its data is to be.
 const PANICS_IN: &str = "LARDER_TEST_PANICS_IN";
+/// Names the thread that is to panic.
+const PANICKING: &str = "LARDER_TEST_PANICKING";
 
 /// A server whose log is on a disk where, once the switch is on, every sync does this.
 fn serve(data_dir: &Path, switch: &Arc<AtomicBool>, sync: fn() -> Option<Trouble>) -> Server {
@@ -74,25 +76,36 @@ fn the_process_that_panics() {
     let Some(data_dir) = std::env::var_os(PANICS_IN) else { return };
     env_logger::Builder::new().filter_level(log::LevelFilter::Error).init();
     let switch = Arc::<AtomicBool>::default();
-    let server = serve(Path::new(&data_dir), &switch, || panic!("a sync that panics"));
+    let sync = || {
+        let (name, here) = (std::env::var(PANICKING).unwrap(), std::thread::current());
+        assert_ne!(here.name(), Some(name.as_str()), "a sync that panics");
+        None
+    };
+    let server = serve(Path::new(&data_dir), &switch, sync);
     let mut client = Client::connect(server.addresses()[0]);
     assert_eq!(client.set("k", b"v"), "STORED");
     switch.store(true, SeqCst);
-    // Whoever goes on as if nothing had happened leaves this client without an answer.
-    client.set("k", b"w");
+    // So much that every thread of the log has something to sync. A server that went on without one of them would
+    // leave this client waiting.
+    for _ in 0..100 {
+        client.set("k", &[b'w'; 15_000]);
+    }
 }
 
 #[test]
 fn a_thread_that_panics_ends_the_process() {
-    let folder = tempfile::tempdir().unwrap();
-    let ended = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "durability::serving::the_process_that_panics", "--nocapture"])
-        .env(PANICS_IN, folder.path().join("data"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.signal(), Some(nix::libc::SIGABRT), "{:?}: {said}", ended.status);
-    assert!(said.contains("the log thread panicked: ending the process"), "{said}");
+    for thread in ["log", "binlog-pool"] {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "durability::serving::the_process_that_panics", "--nocapture"])
+            .env(PANICS_IN, folder.path().join("data"))
+            .env(PANICKING, thread)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.signal(), Some(nix::libc::SIGABRT), "{thread}: {:?}: {said}", ended.status);
+        assert!(said.contains("the log thread panicked: ending the process"), "{thread}: {said}");
+    }
 }
 
 #[test]
