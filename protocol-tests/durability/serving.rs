@@ -85,11 +85,12 @@ fn the_process_that_panics() {
     let mut client = Client::connect(server.addresses()[0]);
     assert_eq!(client.set("k", b"v"), "STORED");
     switch.store(true, SeqCst);
-    // So much that every thread of the log has something to sync. A server that went on without one of them would
-    // leave this client waiting.
+    // So much that every thread of the log has something to sync.
     for _ in 0..100 {
         client.set("k", &[b'w'; 15_000]);
     }
+    // Refusals come quicker than the end.
+    assert_eq!(wait::until(PATIENCE, || None::<()>), Some(()), "it never ended");
 }
 
 #[test]
