@@ -124,6 +124,8 @@ pub(super) struct Core {
     pub(super) hot: Hot,
     pub(super) clock: VersionClock,
     pub(super) flush: FlushMark,
+    /// The version of the change that set `flush`; zero when the log has promised it for long.
+    flush_version: Version,
     /// Everything of this group up to here is in the store.
     pub(super) applied_lsn: Lsn,
     /// `flush` has changed since the last checkpoint.
@@ -177,6 +179,7 @@ impl Group {
             clock: VersionClock::above(floor, shared.server),
             flush: state.as_ref().map_or(FlushMark::default(), |state| state.flush),
             applied_lsn: state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn),
+            flush_version: Version::ZERO,
             flush_unsaved: false,
             wants_room: false,
             purged_below: Version::ZERO,
@@ -263,11 +266,9 @@ impl Group {
         answer: &mut impl FnMut(&Reply<'_>),
     ) -> Attempt {
         let now = asked.now;
-        if core.flush.is_due(now.seconds())
-            && let Err(attempt) = self.fire_flush(core, now)
-        {
-            return attempt;
-        }
+        // Who only looks does not wait for a log that takes no mark: the clock says as well what is flushed.
+        let unmarked = if core.flush.is_due(now.seconds()) { self.fire_flush(core, now).err() } else { None };
+        let flush = core.flush_at(now);
         let at = core.hot.locate(&asked.key.bytes);
         let (stored, observed) = match (at.map(|at| core.hot.entry(at)), known) {
             (Some(Entry::Live(item)), _) => (Some(item), item.stamp()),
@@ -277,11 +278,12 @@ impl Group {
             (None, Known::Nothing) if asked.op.needs_old() && self.may_be_cold(core) => return Attempt::Cold,
             (None, Known::Nothing) => (None, Version::ZERO),
         };
-        let is_flushed = stored.is_some_and(|item| core.flush.covers(item.version));
+        let is_flushed = stored.is_some_and(|item| flush.covers(item.version));
         let is_expired = stored.is_some_and(|item| item.is_expired(now));
         let old = if is_flushed || is_expired { None } else { stored };
         // Who finds nothing may see the work of a flush, which must be as safe as any other change that is seen.
-        let observed = if old.is_none() { observed.max(core.flush.below) } else { observed };
+        let flushed_by = if unmarked.is_some() { core.flush_version } else { core.flush.below };
+        let observed = if old.is_none() { observed.max(flushed_by) } else { observed };
 
         let stamp = Stamp { now, version: core.clock.next(now) };
         let outcome = match asked.op {
@@ -297,6 +299,9 @@ impl Group {
             return Attempt::Done(lsn);
         };
 
+        if let Some(attempt) = unmarked {
+            return attempt;
+        }
         let old_value = stored.map_or(&[][..], |item| item.value.bytes());
         if let Some(obstacle) = self.obstacle(core, asked, &effect, at, old_value.len(), stamp) {
             return obstacle;
@@ -366,6 +371,7 @@ impl Group {
         let lsn = core.trail.append(self.shared.log(), &entry, &[]).map_err(Attempt::from)?;
         core.clock.advance(stamp.version);
         core.flush = mark;
+        core.flush_version = stamp.version;
         core.flush_unsaved = true;
         Ok(lsn)
     }
