@@ -193,7 +193,7 @@ impl Log {
     }
 
     fn write_span(&self, writer: &mut Writer, span: &Span) -> Result<(), Fault> {
-        let batch = self.batch(span).encode(writer.header.seed());
+        let batch = self.batch(span).encode(span.seed);
         let bytes = writer.buffer.get_mut(span.start..span.start + span.len + END_BYTES).unwrap_or_default();
         if let Some(place) = bytes.get_mut(..BATCH_BYTES) {
             place.copy_from_slice(&batch);

@@ -318,7 +318,8 @@ impl<B: Backend> Worker<B> {
 
     fn release(&mut self, safe: Lsn) {
         let stopped = self.backend.is_stopped();
-        for key in std::mem::take(&mut self.waiting) {
+        let mut released = std::mem::take(&mut self.waiting);
+        for key in released.drain(..) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             peer.waits = false;
             if stopped {
@@ -327,6 +328,9 @@ impl<B: Backend> Worker<B> {
                 peer.connection.outbox.release(safe);
             }
             self.send(key);
+        }
+        if self.waiting.is_empty() {
+            self.waiting = released;
         }
     }
 
