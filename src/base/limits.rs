@@ -41,8 +41,12 @@ pub const READ_BYTES: usize = 64 * 1024;
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// Values from this size on are kept and sent by reference, bytes; smaller ones are copied.
 pub const SHARED_BYTES_MIN: usize = 4 * 1024;
-/// A connection's own buffers above this size are given back when they are empty, bytes.
+/// A connection's inbox above this size is given back when it is empty, bytes.
 pub const KEPT_BUFFER_BYTES: usize = 512;
+/// Empty outbox buffers that a worker keeps for whoever has something to send next.
+pub const SPARE_BUFFERS_MAX: usize = 64;
+/// The largest of them, bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 20;
 /// Connections (`-c`): default and bound.

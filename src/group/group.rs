@@ -157,6 +157,14 @@ enum Known<'a> {
     Absent,
 }
 
+/// What a read of the store at some generation proves at this one.
+fn known_of<'a>(read: &'a Option<(u64, Option<Item<'_>>)>, generation: u64) -> Known<'a> {
+    match read {
+        Some((at, found)) if *at == generation => found.as_ref().map_or(Known::Absent, Known::Row),
+        _ => Known::Nothing,
+    }
+}
+
 /// How one try under the lock ended.
 enum Attempt {
     Done(Lsn),
@@ -194,39 +202,50 @@ impl Group {
 
     /// Executes one command and tells `answer` its reply, under the group's lock; the reply may be shown once the
     /// returned LSN is safe. `Err` means that it had no effect, `answer` was not told, and it is to be tried again.
+    #[inline]
     pub fn submit(&self, asked: &Asked<'_>, mut answer: impl FnMut(&Reply<'_>)) -> Result<Lsn, Busy> {
-        let mut row = RowBuffer::default();
         let mut core = self.core.lock();
+        match self.attempt(&mut core, asked, Known::Nothing, &mut answer) {
+            Attempt::Done(lsn) => Ok(lsn),
+            obstacle => self.overcome(obstacle, &mut core, asked, &mut answer),
+        }
+    }
+
+    /// Removes what the first try met, and each one after it, until the command is done or refused.
+    #[cold]
+    fn overcome(
+        &self,
+        obstacle: Attempt,
+        core: &mut MutexGuard<'_, Core>,
+        asked: &Asked<'_>,
+        answer: &mut impl FnMut(&Reply<'_>),
+    ) -> Result<Lsn, Busy> {
+        let mut row = RowBuffer::default();
         let mut read: Option<(u64, Option<Item<'_>>)> = None;
         let (mut cold_tries, mut admissions) = (0, 0);
+        let mut attempt = obstacle;
         loop {
-            let known = match &read {
-                Some((generation, found)) if *generation == core.generation => {
-                    found.as_ref().map_or(Known::Absent, Known::Row)
-                }
-                _ => Known::Nothing,
-            };
-            match self.attempt(&mut core, asked, known, &mut answer) {
+            match attempt {
                 Attempt::Done(lsn) => return Ok(lsn),
                 Attempt::Busy => {
-                    let denial = self.busy(&mut core).ok_or(Busy)?;
-                    return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    let denial = self.busy(core).ok_or(Busy)?;
+                    return Ok(self.deny(core, asked, denial, answer));
                 }
-                Attempt::Denied(denial) => return Ok(self.deny(&mut core, asked, denial, &mut answer)),
+                Attempt::Denied(denial) => return Ok(self.deny(core, asked, denial, answer)),
                 Attempt::NoRoom(key_bytes, value_bytes) => {
                     let room = core.hot.make_room(key_bytes, value_bytes);
                     if let Err(pressure) = room {
-                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
-                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                        let denial = self.pressed(core, pressure).ok_or(Busy)?;
+                        return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
                 Attempt::Admit => {
-                    let Known::Row(item) = known else { continue };
                     admissions += 1;
-                    let room = self.take_in(&mut core, &asked.key.bytes, item, admissions);
-                    if let Err(pressure) = room {
-                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
-                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    if let Known::Row(item) = known_of(&read, core.generation)
+                        && let Err(pressure) = self.take_in(core, &asked.key.bytes, item, admissions)
+                    {
+                        let denial = self.pressed(core, pressure).ok_or(Busy)?;
+                        return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
                 Attempt::Cold => {
@@ -237,7 +256,7 @@ impl Group {
                     let found = if cold_tries > COLD_TRIES_MAX {
                         store.read(&asked.key.bytes, &mut row)
                     } else {
-                        MutexGuard::unlocked(&mut core, || store.read(&asked.key.bytes, &mut row))
+                        MutexGuard::unlocked(core, || store.read(&asked.key.bytes, &mut row))
                     };
                     match found {
                         Ok(found) => {
@@ -254,6 +273,8 @@ impl Group {
                     }
                 }
             }
+            let known = known_of(&read, core.generation);
+            attempt = self.attempt(core, asked, known, answer);
         }
     }
 
