@@ -1,5 +1,9 @@
 //! A request line: where it ends, its words, and the numbers in them.
 
+use nom::Parser;
+use nom::character::complete::{i64 as signed, u64 as unsigned};
+use nom::combinator::all_consuming;
+
 use super::{ClassicForm, Request, Step, texts};
 use crate::base::command::Command;
 use crate::base::limits::KEY_BYTES_MAX;
@@ -179,16 +183,8 @@ pub(super) fn key(word: &[u8]) -> Result<&[u8], &'static [u8]> {
 }
 
 /// A number of digits alone.
-#[inline]
 fn digits(word: &[u8]) -> Option<u64> {
-    let next = |number: u64, byte: &u8| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number.checked_mul(10)?.checked_add(u64::from(digit))
-    };
-    if word.is_empty() { None } else { word.iter().try_fold(0, next) }
+    all_consuming(unsigned::<_, ()>).parse(word).ok().map(|(_, number)| number)
 }
 
 /// A 64-bit number.
@@ -203,10 +199,7 @@ pub(super) fn number_u32(word: &[u8]) -> Option<u32> {
 
 /// A signed 64-bit number.
 pub(super) fn number_i64(word: &[u8]) -> Option<i64> {
-    match word.strip_prefix(b"-") {
-        Some(negative) => 0_i64.checked_sub_unsigned(digits(negative)?),
-        None => number_u64(word)?.try_into().ok(),
-    }
+    all_consuming(signed::<_, ()>).parse(word).ok().map(|(_, number)| number)
 }
 
 /// Seconds in 32 bits; larger numbers lose their upper half, as clients have come to expect.
