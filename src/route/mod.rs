@@ -16,6 +16,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
-pub use hash::Hash;
 pub use placement::{Explanation, Placement};
-pub use tag::{HashTag, Input};
+pub use tag::Input;
+
+pub use crate::base::placement::{Hash, HashTag};

@@ -259,14 +259,8 @@ fn log_options(config: &Config, data: &Data, server: u16, incarnation: u32) -> b
 fn wanted(choice: &PlacementChoice) -> Wanted {
     Wanted {
         group_count: choice.group_count.map(u16::from),
-        hash: choice.hash.map(|hash| match hash {
-            Hash::Larder => directory::HashName::Larder,
-            Hash::Fastdht => directory::HashName::Fastdht,
-        }),
-        hash_tag: choice.hash_tag.map(|tag| match tag {
-            HashTag::Braces => directory::HashTag::Braces,
-            HashTag::None => directory::HashTag::None,
-        }),
+        hash: choice.hash,
+        hash_tag: choice.hash_tag,
         server: None,
     }
 }
@@ -274,14 +268,8 @@ fn wanted(choice: &PlacementChoice) -> Wanted {
 fn placement_of(identity: &directory::Identity) -> Result<Placement, Fault> {
     placement(&PlacementChoice {
         group_count: std::num::NonZeroU16::new(identity.group_count),
-        hash: Some(match identity.hash {
-            directory::HashName::Larder => Hash::Larder,
-            directory::HashName::Fastdht => Hash::Fastdht,
-        }),
-        hash_tag: Some(match identity.hash_tag {
-            directory::HashTag::Braces => HashTag::Braces,
-            directory::HashTag::None => HashTag::None,
-        }),
+        hash: Some(identity.hash),
+        hash_tag: Some(identity.hash_tag),
     })
 }
 

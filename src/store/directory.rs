@@ -14,6 +14,7 @@ use super::row::Rest;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{GROUPS_DEFAULT, GROUPS_MAX};
 use crate::base::lsn::GroupId;
+use crate::base::placement::{Hash, HashTag};
 
 const IDENTITY_FILE: &str = "larder.id";
 const IDENTITY_UNPUBLISHED: &str = "larder.id.new";
@@ -29,55 +30,13 @@ const FORMAT: u32 = 1;
 /// The length of the identity file, bytes.
 const IDENTITY_BYTES: usize = 32;
 
-/// How a key becomes a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum HashName {
-    /// XXH3-64.
-    #[default]
-    Larder = 1,
-    /// FastDHT's arithmetic.
-    Fastdht = 2,
-}
-
-impl HashName {
-    /// The word on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            HashName::Larder => "larder",
-            HashName::Fastdht => "fastdht",
-        }
-    }
-}
-
-/// Which part of a key is hashed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum HashTag {
-    /// The text between the first braces, if there is one.
-    #[default]
-    Braces = 1,
-    /// All of it.
-    None = 2,
-}
-
-impl HashTag {
-    /// The word on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            HashTag::Braces => "braces",
-            HashTag::None => "none",
-        }
-    }
-}
-
 /// What the command line asks for: what is given has to agree with what the directory has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// `--groups`, 1 to [`GROUPS_MAX`].
     pub group_count: Option<u16>,
     /// `--hash`.
-    pub hash: Option<HashName>,
+    pub hash: Option<Hash>,
     /// `--hash-tag`.
     pub hash_tag: Option<HashTag>,
     /// The server's number in versions, 10 bits.
@@ -92,7 +51,7 @@ pub struct Identity {
     /// Logical groups.
     pub group_count: u16,
     /// How a key becomes a group.
-    pub hash: HashName,
+    pub hash: Hash,
     /// Which part of a key is hashed.
     pub hash_tag: HashTag,
     /// The server's number in versions.
@@ -285,7 +244,7 @@ fn encode(identity: &Identity) -> Vec<u8> {
     body.extend_from_slice(&FORMAT.to_le_bytes());
     body.extend_from_slice(&identity.directory_id.to_le_bytes());
     body.extend_from_slice(&identity.group_count.to_le_bytes());
-    body.extend_from_slice(&[identity.hash as u8, identity.hash_tag as u8]);
+    body.extend_from_slice(&[identity.hash.code(), identity.hash_tag.code()]);
     body.extend_from_slice(&identity.server.to_le_bytes());
     body.extend_from_slice(&[0, 0]);
     let mut bytes = MAGIC.to_vec();
@@ -300,8 +259,7 @@ fn decode(mut rest: Rest<'_>) -> Option<Identity> {
     let group_count = u16::from_le_bytes(rest.take()?);
     let [hash, hash_tag] = rest.take()?;
     let server = u16::from_le_bytes(rest.take()?);
-    let hash = [HashName::Larder, HashName::Fastdht].into_iter().find(|name| *name as u8 == hash)?;
-    let hash_tag = [HashTag::Braces, HashTag::None].into_iter().find(|tag| *tag as u8 == hash_tag)?;
+    let (hash, hash_tag) = (Hash::from_code(hash)?, HashTag::from_code(hash_tag)?);
     (1..=GROUPS_MAX).contains(&group_count).then_some(Identity {
         directory_id,
         group_count,
@@ -315,11 +273,11 @@ fn decode(mut rest: Rest<'_>) -> Option<Identity> {
 fn check(path: &Path, wanted: Wanted, has: Identity) -> Result<(), Fault> {
     let differences = [
         differs("--groups", wanted.group_count.map(|n| n.to_string()), has.group_count.to_string()),
-        differs("--hash", wanted.hash.map(|hash| hash.word().to_owned()), has.hash.word().to_owned()),
+        differs("--hash", wanted.hash.map(|hash| hash.name().to_owned()), has.hash.name().to_owned()),
         differs(
             "--hash-tag",
-            wanted.hash_tag.map(|tag| tag.word().to_owned()),
-            has.hash_tag.word().to_owned(),
+            wanted.hash_tag.map(|tag| tag.name().to_owned()),
+            has.hash_tag.name().to_owned(),
         ),
         differs("--server-id", wanted.server.map(|n| n.to_string()), has.server.to_string()),
     ];

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::super::directory::*;
 use super::*;
 use crate::base::limits::GROUPS_DEFAULT;
+use crate::base::placement::{Hash, HashTag};
 
 const ANY: Wanted = Wanted { group_count: None, hash: None, hash_tag: None, server: None };
 
@@ -17,9 +18,9 @@ fn mode_of(path: &Path) -> u32 {
 fn a_directory_is_made_private_and_keeps_what_was_decided() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("deep").join("data");
-    let wanted = Wanted { group_count: Some(8), hash: Some(HashName::Fastdht), server: Some(5), ..ANY };
+    let wanted = Wanted { group_count: Some(8), hash: Some(Hash::Fastdht), server: Some(5), ..ANY };
     let (directory, made) = Directory::open(&path, wanted).unwrap();
-    assert_eq!((made.group_count, made.hash, made.server), (8, HashName::Fastdht, 5));
+    assert_eq!((made.group_count, made.hash, made.server), (8, Hash::Fastdht, 5));
     assert_eq!(mode_of(&path), 0o700);
     assert_eq!(mode_of(&path.join("larder.id")), 0o600);
     assert_eq!(directory.group(GroupId(7)), path.join("groups").join("00007.redb"));
@@ -49,13 +50,7 @@ fn refusals() {
     type Damage = fn(&Path);
     let table: [(&str, Damage, Wanted, FaultKind, &str); 11] = [
         ("groups", |_| (), Wanted { group_count: Some(32), ..ANY }, FaultKind::Mismatch, "--groups 64"),
-        (
-            "hash",
-            |_| (),
-            Wanted { hash: Some(HashName::Fastdht), ..ANY },
-            FaultKind::Mismatch,
-            "--hash larder",
-        ),
+        ("hash", |_| (), Wanted { hash: Some(Hash::Fastdht), ..ANY }, FaultKind::Mismatch, "--hash larder"),
         (
             "tag",
             |_| (),
