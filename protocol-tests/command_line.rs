@@ -82,7 +82,7 @@ fn a_data_directory_that_cannot_be_used_is_refused_and_left_alone() {
     let checksum = crc32c(&newer[12..]);
     newer[8..12].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&identity, &newer).unwrap();
-    refused(&path("ours"), &[], &["format 2", "newer"]);
+    refused(&path("ours"), &[], &["format 3", "newer"]);
 
     let mut damaged = intact.clone();
     damaged[20] ^= 1;

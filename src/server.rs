@@ -132,7 +132,8 @@ impl Embedded {
             stop: Arc::clone(&stop),
             bell: Arc::default(),
         };
-        let keeper = Keeper { groups, shared, clock: Arc::clone(clock), ceiling: opened.ceiling, stop };
+        let (ceiling, ledger) = (opened.ceiling, opened.ledger);
+        let keeper = Keeper { groups, shared, clock: Arc::clone(clock), ceiling, ledger, stop };
         Ok(Embedded { backend, keeper, sweeper, _directory: opened.directory })
     }
 

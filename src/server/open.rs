@@ -21,7 +21,7 @@ use crate::group::{Group, Shared};
 use crate::hot::{self, Budget, Hot};
 use crate::route::{Hash, HashTag, Placement};
 use crate::store::directory::{self, Directory, Wanted};
-use crate::store::{GroupIdentity, Store, StoreOptions};
+use crate::store::{GroupIdentity, Ledger, Store, StoreOptions};
 
 /// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
 const CACHE_PART: usize = 16;
@@ -41,6 +41,7 @@ pub(super) struct Opened {
     pub(super) shared: Arc<Shared>,
     pub(super) ceiling: Arc<dyn Ceiling>,
     pub(super) directory: Option<Directory>,
+    pub(super) ledger: Option<Mutex<Ledger>>,
 }
 
 /// The file of starts, shared by those who raise the ceiling.
@@ -85,7 +86,7 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
         Group::new(GroupId(id), Arc::clone(&shared), None, memory(config, &placement, &shared), Version::ZERO)
     };
     let groups = (0..placement.group_count.get()).map(group).collect();
-    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None })
+    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None, ledger: None })
 }
 
 fn open_data(
@@ -105,7 +106,8 @@ fn open_data(
     let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
     starts.raise(ceiling)?;
     let shared = Arc::new(shared(config, identity.server, ceiling));
-    let stores = open_stores(config, &directory, &identity)?;
+    let mut ledger = directory.ledger(&identity)?;
+    let stores = open_stores(config, &directory, &identity, &mut ledger)?;
     let rows: u64 = stores.iter().map(|store| store.state().rows).sum();
     let dir = data.dir.display();
     log::info!("{dir}: {} groups with {rows} items opened in {:?}", stores.len(), began.elapsed());
@@ -128,7 +130,8 @@ fn open_data(
     let log = recover(disk, options, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
-    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory) })
+    let ledger = Some(Mutex::new(ledger));
+    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory), ledger })
 }
 
 /// Replays the log into the groups and opens it for writing.
@@ -195,16 +198,19 @@ fn open_stores(
     config: &Config,
     directory: &Directory,
     identity: &directory::Identity,
+    ledger: &mut Ledger,
 ) -> Result<Vec<Store>, Fault> {
     let group_count = identity.group_count;
     let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
     let cache_bytes = (bytes / CACHE_PART / usize::from(group_count.max(1))).max(CACHE_BYTES_MIN);
-    let open = |id| {
+    let mut open = |id| {
         let group = GroupId(id);
         let owner = GroupIdentity { directory_id: identity.directory_id, group, group_count };
-        Store::open(&directory.group(group), owner, StoreOptions { cache_bytes })
+        let store = Store::open(&directory.group(group), owner, StoreOptions { cache_bytes })?;
+        ledger.admit(group, store.path(), store.made())?;
+        Ok(store)
     };
-    (0..group_count).map(open).collect()
+    (0..group_count).map(&mut open).collect()
 }
 
 fn shared(config: &Config, server: u16, ceiling: Version) -> Shared {

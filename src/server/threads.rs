@@ -107,6 +107,7 @@ impl Threads {
             shared: Arc::clone(&opened.shared),
             clock: Arc::clone(&clock),
             ceiling: opened.ceiling,
+            ledger: opened.ledger,
             stop: Arc::clone(&stop),
         });
         let mut threads = Threads {

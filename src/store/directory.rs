@@ -1,7 +1,7 @@
 //! The data directory: whose it is, what was decided when it was made, and that one process at a time uses it.
 //!
-//! `larder.id` holds the identity, `larder.lock` is locked while a process lives, `binlog/` and `groups/` hold the data.
-//! FORMAT.md draws the identity.
+//! `larder.id` holds the identity, `larder.ledger` what the groups' files must hold (`ledger.rs`), `larder.lock` is
+//! locked while a process lives, `binlog/` and `groups/` hold the data. FORMAT.md draws them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::disk::sync_directory_of;
+use super::ledger::{LEDGER_FILE, LEDGER_UNPUBLISHED, Ledger};
 use super::row::Rest;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{GROUPS_DEFAULT, GROUPS_MAX};
@@ -21,12 +22,12 @@ const IDENTITY_UNPUBLISHED: &str = "larder.id.new";
 const LOCK_FILE: &str = "larder.lock";
 /// What may lie in a directory that is to become ours: what a first start leaves that was cut short, and what the file
 /// system puts there itself.
-const HARMLESS: [&str; 3] = [IDENTITY_UNPUBLISHED, LOCK_FILE, "lost+found"];
+const HARMLESS: [&str; 5] = [IDENTITY_UNPUBLISHED, LOCK_FILE, LEDGER_FILE, LEDGER_UNPUBLISHED, "lost+found"];
 
 /// What leads the identity file.
 const MAGIC: [u8; 8] = *b"larderid";
-/// The format of the data directory that this version writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+/// The format of the data directory that this version writes, and the only one that it reads.
+const FORMAT: u32 = 2;
 /// The length of the identity file, bytes.
 const IDENTITY_BYTES: usize = 32;
 
@@ -81,7 +82,7 @@ impl Directory {
         let lock = lock(path)?;
         let identity = match read_identity(path)? {
             Some(identity) => identity,
-            None => write_identity(path, fresh(wanted))?,
+            None => found(path, fresh(wanted))?,
         };
         check(path, wanted, identity)?;
         let directory = Directory { path: path.clone(), _lock: lock };
@@ -95,6 +96,14 @@ impl Directory {
     /// Its absolute path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The ledger of its groups.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is missing or damaged, `Mismatch` when it is not this directory's or of a newer format.
+    pub fn ledger(&self, identity: &Identity) -> Result<Ledger, Fault> {
+        Ledger::open(&self.path, identity.directory_id, identity.group_count)
     }
 
     /// The directory of the binlog's segments.
@@ -198,6 +207,13 @@ fn fresh(wanted: Wanted) -> Identity {
     }
 }
 
+/// Makes a new data directory: the ledger first, so that a directory with an identity has one.
+fn found(path: &Path, identity: Identity) -> Result<Identity, Fault> {
+    Ledger::make(path, identity.directory_id, identity.group_count)
+        .map_err(|error| unusable("making the ledger", path, &error))?;
+    write_identity(path, identity)
+}
+
 /// Publishes an identity: complete under another name first, so that half of one is never seen.
 fn write_identity(path: &Path, identity: Identity) -> Result<Identity, Fault> {
     let [unpublished, published] = [IDENTITY_UNPUBLISHED, IDENTITY_FILE].map(|name| path.join(name));
@@ -232,7 +248,13 @@ fn read_identity(path: &Path) -> Result<Option<Identity>, Fault> {
     let format = rest.take().map(u32::from_le_bytes).ok_or_else(damaged)?;
     if format > FORMAT {
         let message = format!(
-            "this data directory has format {format}, this version reads up to {FORMAT}: start the newer larder that wrote it"
+            "this data directory has format {format}, this version reads {FORMAT}: start the newer larder that wrote it"
+        );
+        return Err(Fault::new(FaultKind::Mismatch, message).at(path));
+    }
+    if format < FORMAT {
+        let message = format!(
+            "this data directory has format {format}, this version reads {FORMAT}: start the older larder that wrote it"
         );
         return Err(Fault::new(FaultKind::Mismatch, message).at(path));
     }

@@ -1,6 +1,7 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
-//! Owns: the data directory's identity and lock ([`directory`]), the files of the groups and everything in them.
+//! Owns: the data directory's identity and lock ([`directory`]), what the groups' files must hold (`ledger.rs`), the
+//! files of the groups and everything in them.
 //! `FORMAT.md` specifies every row.
 //!
 //! May import: `base`, redb, crc32c.
@@ -19,6 +20,7 @@ mod deadlines;
 pub mod directory;
 mod disk;
 mod guard;
+mod ledger;
 mod parts;
 mod record;
 mod row;
@@ -39,13 +41,14 @@ use self::deadlines::ListingId;
 pub use self::disk::{Disk, FileDisk};
 use self::disk::{Watch, Watched};
 use self::guard::{About, Trouble, guard};
+pub use self::ledger::Ledger;
 pub use self::record::State;
 use self::record::{Record, check_identity};
 use self::snapshot::Snapshot;
 pub use self::snapshot::{Resume, RowBuffer, ScanLimits};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::item::Item;
-use crate::base::lsn::GroupId;
+use crate::base::lsn::{GroupId, Lsn};
 
 /// Key to row.
 const ITEMS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("items");
@@ -160,6 +163,16 @@ impl Store {
     /// How far the file is, as of the last commit.
     pub fn state(&self) -> State {
         self.record().state
+    }
+
+    /// How far the file is, `None` when there is none.
+    pub fn made(&self) -> Option<Lsn> {
+        (!matches!(*self.view.read(), View::Empty)).then(|| self.state().applied_lsn)
+    }
+
+    /// The name of the file.
+    pub fn path(&self) -> &Path {
+        self.disk.path()
     }
 
     /// Reads the item of `key`; `buffer` is reused from read to read.
