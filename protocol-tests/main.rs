@@ -20,6 +20,7 @@ mod random;
 mod real_input;
 mod scale;
 mod skips;
+mod space;
 mod tidy;
 mod torture;
 mod transcript;

@@ -133,7 +133,15 @@ impl Embedded {
             bell: Arc::default(),
         };
         let (ceiling, ledger) = (opened.ceiling, opened.ledger);
-        let keeper = Keeper { groups, shared, clock: Arc::clone(clock), ceiling, ledger, stop };
+        let keeper = Keeper {
+            groups,
+            shared,
+            clock: Arc::clone(clock),
+            ceiling,
+            ledger,
+            compactor: Default::default(),
+            stop,
+        };
         Ok(Embedded { backend, keeper, sweeper, _directory: opened.directory })
     }
 

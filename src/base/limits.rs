@@ -111,6 +111,25 @@ pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;
 /// Bytes in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
+/// What a compaction copies per second, bytes of keys and values: serving comes first.
+pub const COMPACTION_BYTES_PER_S: usize = 32 * 1024 * 1024;
+/// A file that takes more of the disk than this is compacted when that gives enough back, hundredths of its payload.
+pub const COMPACTION_COST_MAX: u64 = 170;
+/// The least that it has to give back, bytes.
+pub const COMPACTION_GAIN_BYTES_MIN: u64 = 256 * 1024;
+/// What it copies at once, bytes: a checkpoint of another group waits this long at most.
+pub const COMPACTION_STEP_BYTES: usize = 1024 * 1024;
+/// The new file is synced each time that this much was copied, bytes, so that no sync takes long.
+pub const COMPACTION_SYNC_BYTES: usize = 32 * 1024 * 1024;
+/// The page cache of the file that it writes, bytes.
+pub const COMPACTION_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Keys that changed behind its back, bytes; beyond it the compaction is given up for now.
+pub const COMPACTION_CHANGED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// So many changed keys are left for the moment when the group's writer is locked.
+pub const COMPACTION_FINISH_KEYS: usize = 64;
+/// Keys with deadlines that it gathers before it lists them, bytes: the more, the fuller the listings.
+pub const COMPACTION_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));
 const _: () =

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::compaction::Compactor;
 use super::group::{Core, Group, Shared};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::Lsn;
@@ -109,6 +110,8 @@ pub struct Keeper {
     pub ceiling: Arc<dyn Ceiling>,
     /// What the groups' files must hold; `None` under `--memory-only`.
     pub ledger: Option<Mutex<Ledger>>,
+    /// What is being compacted.
+    pub compactor: Compactor,
     /// Set when the server ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -123,9 +126,11 @@ impl Keeper {
         }
     }
 
-    /// One turn: checkpoints for as long as something presses. How long to rest after it.
+    /// One turn: checkpoints for as long as something presses, then a step of a compaction. How long to rest after it.
     pub fn tend(&self) -> Duration {
-        match self.round() {
+        let round = self.round();
+        self.compactor.tend(&self.groups, self.clock.now(), &self.stop);
+        match round {
             Ok(()) => TICK,
             Err(fault) => {
                 self.note_trouble(&fault);
@@ -163,6 +168,7 @@ impl Keeper {
     /// Writes everything that is dirty: the end of a clean stop. What one group cannot write keeps no other from it; the
     /// log has it.
     pub fn checkpoint_all(&self) -> Result<(), Fault> {
+        self.compactor.abandon(&self.groups);
         let mut result = Ok(());
         for group in self.groups.iter().filter(|group| group.need(0, self.clock.now()).is_some()) {
             result = result.and(group.checkpoint().map(|_| ()));

@@ -108,6 +108,7 @@ impl Threads {
             clock: Arc::clone(&clock),
             ceiling: opened.ceiling,
             ledger: opened.ledger,
+            compactor: Default::default(),
             stop: Arc::clone(&stop),
         });
         let mut threads = Threads {
