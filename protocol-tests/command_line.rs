@@ -380,10 +380,10 @@ fn root_becomes_the_user_it_is_told() {
 }
 
 /// A small file system in memory; gone when dropped. Only root can have one.
-struct SmallDisk<'a>(&'a Path);
+pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path, options: &str) -> Option<SmallDisk<'a>> {
+    pub(crate) fn mount(path: &'a Path, options: &str) -> Option<SmallDisk<'a>> {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", options, "larder-test"]).arg(path).stderr(Stdio::null());
         let works =

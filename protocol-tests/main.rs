@@ -12,6 +12,7 @@ mod client;
 mod command_line;
 mod drivers;
 mod durability;
+mod full_disk;
 mod lost_files;
 mod model;
 mod oracle;

@@ -132,13 +132,14 @@ impl Embedded {
             stop: Arc::clone(&stop),
             bell: Arc::default(),
         };
-        let (ceiling, ledger) = (opened.ceiling, opened.ledger);
+        let (ceiling, ledger, reserve) = (opened.ceiling, opened.ledger, opened.reserve);
         let keeper = Keeper {
             groups,
             shared,
             clock: Arc::clone(clock),
             ceiling,
             ledger,
+            reserve,
             compactor: Default::default(),
             stop,
         };

@@ -116,7 +116,7 @@ pub const COMPACTION_BYTES_PER_S: usize = 32 * 1024 * 1024;
 /// A file that takes more of the disk than this is compacted when that gives enough back, hundredths of its payload.
 pub const COMPACTION_COST_MAX: u64 = 170;
 /// The least that it has to give back, bytes.
-pub const COMPACTION_GAIN_BYTES_MIN: u64 = 256 * 1024;
+pub const COMPACTION_GAIN_BYTES_MIN: u64 = 128 * 1024;
 /// What it copies at once, bytes: a checkpoint of another group waits this long at most.
 pub const COMPACTION_STEP_BYTES: usize = 1024 * 1024;
 /// The new file is synced each time that this much was copied, bytes, so that no sync takes long.
@@ -129,6 +129,15 @@ pub const COMPACTION_CHANGED_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const COMPACTION_FINISH_KEYS: usize = 64;
 /// Keys with deadlines that it gathers before it lists them, bytes: the more, the fuller the listings.
 pub const COMPACTION_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The room that is kept on the disk and given up when there is no other, bytes.
+pub const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
+/// It is taken again when the disk has so much, bytes.
+pub const RESERVE_ROOM_BYTES: u64 = 3 * RESERVE_BYTES;
+/// Items in one commit of a checkpoint while the reserve is given up: pages that one commit leaves serve the next.
+pub const SHORT_CHUNK_ITEMS: usize = 256;
+/// Bytes in one commit of a checkpoint while the reserve is given up.
+pub const SHORT_CHUNK_BYTES: usize = 256 * 1024;
 
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));
@@ -145,5 +154,8 @@ const _: () = assert!(
     "the default -I fits the default -m"
 );
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX && THREADS_DEFAULT_MAX <= THREADS_MAX);
+const _: () = assert!(RESERVE_BYTES < SEGMENT_BYTES_DEFAULT, "what is given up is no room for more log");
+const _: () =
+    assert!(SHORT_CHUNK_BYTES as u64 * 8 < RESERVE_BYTES && SHORT_CHUNK_ITEMS * 4096 * 4 < 8 * 1024 * 1024);
 const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);

@@ -12,7 +12,7 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::Lsn;
 use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
-use crate::store::Ledger;
+use crate::store::{Ledger, Reserve};
 
 /// How often the keeper looks when nobody rings.
 const TICK: Duration = Duration::from_millis(200);
@@ -110,6 +110,8 @@ pub struct Keeper {
     pub ceiling: Arc<dyn Ceiling>,
     /// What the groups' files must hold; `None` under `--memory-only`.
     pub ledger: Option<Mutex<Ledger>>,
+    /// Given up when the disk is full; `None` under `--memory-only`.
+    pub reserve: Option<Reserve>,
     /// What is being compacted.
     pub compactor: Compactor,
     /// Set when the server ends.
@@ -128,7 +130,7 @@ impl Keeper {
 
     /// One turn: checkpoints for as long as something presses, then a step of a compaction. How long to rest after it.
     pub fn tend(&self) -> Duration {
-        let round = self.round();
+        let round = self.round().or_else(|fault| self.round_on_reserve(fault));
         self.compactor.tend(&self.groups, self.clock.now(), &self.stop);
         match round {
             Ok(()) => TICK,
@@ -153,7 +155,25 @@ impl Keeper {
         }
         self.trim()?;
         if !self.groups.iter().any(Group::is_frozen) {
-            self.shared.trouble.clear();
+            self.judge_disk()?;
+        }
+        Ok(())
+    }
+
+    /// On a full disk: once more, with the room of the reserve. Values are refused from here on, or they would take it.
+    fn round_on_reserve(&self, fault: Fault) -> Result<(), Fault> {
+        if fault.kind == FaultKind::DiskFull && self.reserve.as_ref().is_some_and(Reserve::give_up) {
+            self.note_trouble(&fault);
+            return self.round();
+        }
+        Err(fault)
+    }
+
+    /// The disk is full for as long as there is no room for the reserve.
+    fn judge_disk(&self) -> Result<(), Fault> {
+        match self.reserve.as_ref().map_or(Ok(true), Reserve::restore)? {
+            true => self.shared.trouble.clear(),
+            false => self.shared.trouble.set_disk_full(),
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::group::{Group, Shared};
 use crate::hot::{self, Budget, Hot};
 use crate::route::{Hash, HashTag, Placement};
 use crate::store::directory::{self, Directory, Wanted};
-use crate::store::{GroupIdentity, Ledger, Store, StoreOptions};
+use crate::store::{GroupIdentity, Ledger, Reserve, Store, StoreOptions};
 
 /// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
 const CACHE_PART: usize = 16;
@@ -42,6 +42,7 @@ pub(super) struct Opened {
     pub(super) ceiling: Arc<dyn Ceiling>,
     pub(super) directory: Option<Directory>,
     pub(super) ledger: Option<Mutex<Ledger>>,
+    pub(super) reserve: Option<Reserve>,
 }
 
 /// The file of starts, shared by those who raise the ceiling.
@@ -86,7 +87,15 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
         Group::new(GroupId(id), Arc::clone(&shared), None, memory(config, &placement, &shared), Version::ZERO)
     };
     let groups = (0..placement.group_count.get()).map(group).collect();
-    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None, ledger: None })
+    Ok(Opened {
+        placement,
+        groups,
+        shared,
+        ceiling: Arc::new(NoCeiling),
+        directory: None,
+        ledger: None,
+        reserve: None,
+    })
 }
 
 fn open_data(
@@ -102,7 +111,8 @@ fn open_data(
         Some(disk) => disk,
         None => Arc::new(RealDisk::open(&directory.binlog())?),
     };
-    let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk))?;
+    let reserve = directory.reserve()?;
+    let (mut starts, incarnation, floor) = on_reserve(&reserve, || Starts::open(Arc::clone(&disk)))?;
     let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
     starts.raise(ceiling)?;
     let shared = Arc::new(shared(config, identity.server, ceiling));
@@ -130,8 +140,16 @@ fn open_data(
     let log = recover(disk, options, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
-    let ledger = Some(Mutex::new(ledger));
-    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory), ledger })
+    let (ledger, reserve) = (Some(Mutex::new(ledger)), Some(reserve));
+    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory), ledger, reserve })
+}
+
+/// Does what needs a little room on the disk; once more with that of the reserve when there is no other.
+fn on_reserve<T>(reserve: &Reserve, mut work: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+    match work() {
+        Err(fault) if fault.kind == FaultKind::DiskFull && reserve.give_up() => work(),
+        done => done,
+    }
 }
 
 /// Replays the log into the groups and opens it for writing.

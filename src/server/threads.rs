@@ -108,6 +108,7 @@ impl Threads {
             clock: Arc::clone(&clock),
             ceiling: opened.ceiling,
             ledger: opened.ledger,
+            reserve: opened.reserve,
             compactor: Default::default(),
             stop: Arc::clone(&stop),
         });

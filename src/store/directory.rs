@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::sync_directory_of;
 use super::ledger::{LEDGER_FILE, LEDGER_UNPUBLISHED, Ledger};
+use super::reserve::Reserve;
 use super::row::Rest;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{GROUPS_DEFAULT, GROUPS_MAX};
@@ -104,6 +105,14 @@ impl Directory {
     /// `Corrupt` when it is missing or damaged, `Mismatch` when it is not this directory's or of a newer format.
     pub fn ledger(&self, identity: &Identity) -> Result<Ledger, Fault> {
         Ledger::open(&self.path, identity.directory_id, identity.group_count)
+    }
+
+    /// The room that is kept for a full disk.
+    ///
+    /// # Errors
+    /// `Io` when its file cannot be made; a full disk is none.
+    pub fn reserve(&self) -> Result<Reserve, Fault> {
+        Reserve::open(&self.path)
     }
 
     /// The directory of the binlog's segments.

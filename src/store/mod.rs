@@ -1,10 +1,10 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
 //! Owns: the data directory's identity and lock ([`directory`]), what the groups' files must hold (`ledger.rs`), the
-//! files of the groups and everything in them.
+//! room kept for a full disk (`reserve.rs`), the files of the groups and everything in them.
 //! `FORMAT.md` specifies every row.
 //!
-//! May import: `base`, redb, crc32c.
+//! May import: `base`, redb, crc32c, nix for the room on the disk.
 //!
 //! Invariants:
 //! * only `checkpoint.rs` opens write transactions, `compaction.rs` on a file that is not the group's yet; items and `applied_lsn` commit together, quick repair always on;
@@ -25,6 +25,7 @@ mod guard;
 mod ledger;
 mod parts;
 mod record;
+mod reserve;
 mod row;
 mod snapshot;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use self::guard::{About, Trouble, guard};
 pub use self::ledger::Ledger;
 pub use self::record::State;
 use self::record::{Record, check_identity};
+pub use self::reserve::Reserve;
 use self::snapshot::Snapshot;
 pub use self::snapshot::{Resume, RowBuffer, ScanLimits};
 use crate::base::fault::{Fault, FaultKind};

@@ -30,7 +30,7 @@ impl Churned {
             // Keys of one length in no order, as hashes and counters are.
             let key = format!("key:{:012x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16);
             let kept = Kept::new(vec![number as u8; self.value_bytes], self.version);
-            let kept = if number % 2 == 0 { kept } else { kept.until(1_000_000 + number as u32) };
+            let kept = if number.is_multiple_of(2) { kept } else { kept.until(1_000_000 + number as u32) };
             wanted.insert(key, (!removing || self.random.below(8) != 0).then_some(kept));
         }
         let wanted: Vec<_> = wanted.into_iter().collect();
