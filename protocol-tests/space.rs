@@ -103,3 +103,32 @@ fn the_keeper_gives_space_back_while_serving() {
         assert_eq!(rig.ask(format!("get key:{key}\r\n").as_bytes()), wanted);
     }
 }
+
+/// Deleted and expired values: a minute later their space is the disk's again.
+#[test]
+fn what_is_gone_takes_no_space_a_minute_later() {
+    for (how, exptime) in [("deleted", 0), ("expired", 5)] {
+        let mut rig = Rig::new();
+        let value = "v".repeat(1000);
+        for key in 0..4000 {
+            rig.ask(format!("set key:{key} 0 {exptime} 1000\r\n{value}\r\n").as_bytes());
+        }
+        rig.wire.server.keeper.checkpoint_all().unwrap();
+        assert!(rig.figure("store_allocated_bytes") > 4_000_000.0);
+        if exptime == 0 {
+            (0..4000).for_each(|key| {
+                assert_eq!(rig.ask(format!("delete key:{key}\r\n").as_bytes()), "DELETED\r\n")
+            });
+        } else {
+            rig.keep(exptime);
+        }
+        for _ in 0..30 {
+            rig.keep(2);
+            for group in rig.wire.server.backend.groups.iter() {
+                rig.wire.server.sweeper.sweep(group).unwrap();
+            }
+        }
+        let left = rig.figure("store_allocated_bytes");
+        assert!(left < 500_000.0, "{how}: {left} bytes");
+    }
+}

@@ -155,7 +155,8 @@ const _: () = assert!(
 );
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX && THREADS_DEFAULT_MAX <= THREADS_MAX);
 const _: () = assert!(RESERVE_BYTES < SEGMENT_BYTES_DEFAULT, "what is given up is no room for more log");
-const _: () =
-    assert!(SHORT_CHUNK_BYTES as u64 * 8 < RESERVE_BYTES && SHORT_CHUNK_ITEMS * 4096 * 4 < 8 * 1024 * 1024);
+const _: () = assert!(
+    SHORT_CHUNK_BYTES as u64 * 8 < RESERVE_BYTES && SHORT_CHUNK_ITEMS as u64 * 4096 * 4 < RESERVE_BYTES
+);
 const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);
