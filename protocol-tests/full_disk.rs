@@ -115,7 +115,6 @@ fn fill_and_remove(is_restarted: bool) {
     (0..20).for_each(|_| rig.keep());
     assert_eq!(rig.rows(), 0);
     let left = rig.allocated();
-    println!("{full} bytes full, {left} empty");
     assert!(left < full / 4, "{left} of {full} bytes");
     fs::remove_file(path.join("filling")).unwrap();
     rig.keep();
