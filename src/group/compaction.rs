@@ -12,7 +12,7 @@ use crate::base::limits::{
 use crate::base::time::UnixMs;
 use crate::store::{Compaction, Figures, Step, Store};
 
-/// How often all files are looked at.
+/// How often all files are looked at while none is worth it.
 const LOOK_MS: u64 = 5_000;
 /// What was not used of the pace is kept for so long: a pause is not followed by a burst.
 const SAVED_MS: u64 = 250;
@@ -131,7 +131,10 @@ impl State {
                 self.running = Some(running);
             }
             Ok(Step::Ready) => match finish(group, store, running.compaction) {
-                Ok(surplus) => self.remember(index, |memory| memory.surplus = surplus),
+                Ok(surplus) => {
+                    self.next_look = now;
+                    self.remember(index, |memory| memory.surplus = surplus);
+                }
                 Err(fault) => self.note(index, &fault, now),
             },
             Ok(Step::Outrun) => {
