@@ -19,6 +19,7 @@ mod oracle;
 mod process;
 mod random;
 mod real_input;
+mod rust_client;
 mod scale;
 mod skips;
 mod space;
