@@ -8,7 +8,7 @@
 //!                       append, write |   | woken when replies have become safe
 //!                                    v   |
 //!                                  log thread      writes and syncs; its pool thread keeps segments ready
-//!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling
+//!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling, compacts files
 //!  sweeper  removes what has expired or was flushed
 //!  warmer   reads the stores into memory after a start, then ends
 //! ```

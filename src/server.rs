@@ -142,7 +142,17 @@ impl Embedded {
             stop: Arc::clone(&stop),
             bell: Arc::default(),
         };
-        let keeper = Keeper { groups, shared, clock: Arc::clone(clock), ceiling: opened.ceiling, stop };
+        let (ceiling, ledger, reserve) = (opened.ceiling, opened.ledger, opened.reserve);
+        let keeper = Keeper {
+            groups,
+            shared,
+            clock: Arc::clone(clock),
+            ceiling,
+            ledger,
+            reserve,
+            compactor: Default::default(),
+            stop,
+        };
         Ok(Embedded { backend, keeper, sweeper, _directory: opened.directory })
     }
 

@@ -148,7 +148,7 @@ fn a_flush_that_a_checkpoint_is_still_writing_holds_the_log() {
     let checkpoint = || rig.group("k").checkpoint().unwrap();
     hold.meanwhile(checkpoint, || {
         // Meanwhile the keeper gives up what the log need not hold, the next batch says so, and the process ends.
-        rig.server().keeper.trim();
+        rig.server().keeper.trim().unwrap();
         rig.beside("set other 0 0 1\nv\n");
         left = Some(rig.left_by_kill());
     });

@@ -128,6 +128,34 @@ pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;
 /// Bytes in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
+/// What a compaction copies per second, bytes of keys and values: serving comes first.
+pub const COMPACTION_BYTES_PER_S: usize = 32 * 1024 * 1024;
+/// A file that takes more of the disk than this is compacted when that gives enough back, hundredths of its payload.
+pub const COMPACTION_COST_MAX: u64 = 170;
+/// The least that it has to give back, bytes.
+pub const COMPACTION_GAIN_BYTES_MIN: u64 = 128 * 1024;
+/// What it copies at once, bytes: a checkpoint of another group waits this long at most.
+pub const COMPACTION_STEP_BYTES: usize = 1024 * 1024;
+/// The new file is synced each time that this much was copied, bytes, so that no sync takes long.
+pub const COMPACTION_SYNC_BYTES: usize = 32 * 1024 * 1024;
+/// The page cache of the file that it writes, bytes.
+pub const COMPACTION_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Keys that changed behind its back, bytes; beyond it the compaction is given up for now.
+pub const COMPACTION_CHANGED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// So many changed keys are left for the moment when the group's writer is locked.
+pub const COMPACTION_FINISH_KEYS: usize = 64;
+/// Keys with deadlines that it gathers before it lists them, bytes: the more, the fuller the listings.
+pub const COMPACTION_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The room that is kept on the disk and given up when there is no other, bytes.
+pub const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
+/// It is taken again when the disk has so much, bytes.
+pub const RESERVE_ROOM_BYTES: u64 = 3 * RESERVE_BYTES;
+/// Items in one commit of a checkpoint while the reserve is given up: pages that one commit leaves serve the next.
+pub const SHORT_CHUNK_ITEMS: usize = 256;
+/// Bytes in one commit of a checkpoint while the reserve is given up.
+pub const SHORT_CHUNK_BYTES: usize = 256 * 1024;
+
 /// What a client writes to a server before it reads, bytes, when the answers may be long: any socket's buffers hold it.
 pub const CLIENT_WRITE_AHEAD_BYTES: usize = 16 * 1024;
 /// Requests that a client writes before it reads, whatever their length, when every answer is one short line.
@@ -160,6 +188,10 @@ const _: () = assert!(
     "the default -I fits the default -m"
 );
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX && THREADS_DEFAULT_MAX <= THREADS_MAX);
+const _: () = assert!(RESERVE_BYTES < SEGMENT_BYTES_DEFAULT, "what is given up is no room for more log");
+const _: () = assert!(
+    SHORT_CHUNK_BYTES as u64 * 8 < RESERVE_BYTES && SHORT_CHUNK_ITEMS as u64 * 4096 * 4 < RESERVE_BYTES
+);
 const _: () = assert!(
     GROUPS_MAX as usize * 64
         + SERVER_ID_MAX as usize * (2 * ADDRESS_BYTES_MAX + TOPOLOGY_NAME_BYTES_MAX + 80)

@@ -1,8 +1,9 @@
 //! The words of the house, which every room may use.
 //!
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
-//! stored ([`item`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), every limit
-//! ([`limits`]), what is counted ([`counters`]), how things fail ([`fault`]), and the search for a byte ([`search`]).
+//! stored ([`item`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), the names of what
+//! decides where a key lives ([`placement`]), every limit ([`limits`]), what is counted ([`counters`]), how things fail
+//! ([`fault`]), and the search for a byte ([`search`]).
 //!
 //! May import: nothing of the house.
 //!
@@ -18,6 +19,7 @@ pub mod fault;
 pub mod item;
 pub mod limits;
 pub mod lsn;
+pub mod placement;
 pub mod reply;
 pub mod search;
 pub mod time;

@@ -346,12 +346,30 @@ impl Dispatch {
             ("parked", counters.parked),
         ]);
         let Some(log) = self.shared.log.get() else { return };
+        self.space(table);
         table.row("log_state", if self.is_stopped() { "stopped" } else { "running" });
         table.row("log_appended_lsn", log.appended_lsn());
         table.row("log_safe_lsn", log.safe_lsn());
         table.row("log_durable_lsn", log.durable_lsn());
         table.row("log_used_bytes", log.used_bytes());
         table.row("log_bytes_max", log.bytes_max());
+    }
+
+    /// What the groups' files take, and what is written for that.
+    fn space(&self, table: &mut Table<'_>) {
+        let mut space = crate::store::Figures::default();
+        for group in self.groups.iter() {
+            space += &group.space();
+        }
+        table.rows(&[
+            ("store_allocated_bytes", space.allocated_bytes),
+            ("store_file_bytes", space.file_bytes),
+            ("store_written_bytes", space.written_bytes),
+            ("compactions", space.compactions),
+            ("compaction_rewritten_bytes", space.rewritten_bytes),
+        ]);
+        let amplification = space.allocated_bytes as f64 / space.payload_bytes.max(1) as f64;
+        table.row("store_space_amplification", format_args!("{amplification:.2}"));
     }
 
     fn each_group(&self, table: &mut Table<'_>) {

@@ -8,7 +8,9 @@ use super::group::Group;
 use crate::base::effect::FlushMark;
 use crate::base::fault::Fault;
 use crate::base::item::{Item, Value};
-use crate::base::limits::{CHECKPOINT_CHUNK_BYTES, CHECKPOINT_CHUNK_ITEMS};
+use crate::base::limits::{
+    CHECKPOINT_CHUNK_BYTES, CHECKPOINT_CHUNK_ITEMS, SHORT_CHUNK_BYTES, SHORT_CHUNK_ITEMS,
+};
 use crate::base::lsn::Lsn;
 use crate::base::version::Version;
 use crate::hot::{DirtyList, Entry};
@@ -28,6 +30,13 @@ pub struct Report {
     pub applied: Lsn,
     /// The flush mark that the store has.
     pub flush: FlushMark,
+}
+
+/// What one commit takes.
+#[derive(Clone, Copy, Debug)]
+struct ChunkMax {
+    items: usize,
+    bytes: usize,
 }
 
 /// Some dirty entries, copied.
@@ -82,7 +91,7 @@ impl Group {
         let mut report = Report { applied, ..Report::default() };
         let mut next = 0;
         loop {
-            let (chunk, taken) = self.copy_chunk(&keys, next);
+            let (chunk, taken) = self.copy_chunk(&keys, next, self.chunk_max());
             next += taken;
             let is_last = next >= keys.len();
             // Read behind the copy: a flush may have swept dirty entries away before, and then has to come along. And
@@ -117,15 +126,24 @@ impl Group {
         keys
     }
 
+    /// Large commits are cheapest, but on a full disk the pages that one leaves have to serve the next.
+    fn chunk_max(&self) -> ChunkMax {
+        if self.shared.trouble.is_disk_full() {
+            ChunkMax { items: SHORT_CHUNK_ITEMS, bytes: SHORT_CHUNK_BYTES }
+        } else {
+            ChunkMax { items: CHECKPOINT_CHUNK_ITEMS, bytes: CHECKPOINT_CHUNK_BYTES }
+        }
+    }
+
     /// Copies dirty entries from key number `from` on; how many keys were dealt with.
-    fn copy_chunk(&self, keys: &SortedKeys, from: usize) -> (Chunk, usize) {
+    fn copy_chunk(&self, keys: &SortedKeys, from: usize, max: ChunkMax) -> (Chunk, usize) {
         let mut chunk = Chunk::default();
         let mut at = from;
-        while at < keys.len() && chunk.has_room() {
+        while at < keys.len() && chunk.has_room(max) {
             let core = self.core.lock();
             for _ in 0..SLICE_ITEMS {
                 let Some(key) = keys.get(at) else { break };
-                if !chunk.has_room() {
+                if !chunk.has_room(max) {
                     break;
                 }
                 if let Some(slot) = core.hot.locate(key).filter(|slot| core.hot.is_dirty(*slot)) {
@@ -186,8 +204,8 @@ impl SortedKeys {
 }
 
 impl Chunk {
-    fn has_room(&self) -> bool {
-        self.entries.len() < CHECKPOINT_CHUNK_ITEMS && self.payload_bytes < CHECKPOINT_CHUNK_BYTES
+    fn has_room(&self, max: ChunkMax) -> bool {
+        self.entries.len() < max.items && self.payload_bytes < max.bytes
     }
 
     fn copy(&mut self, key: &[u8], entry: Entry<'_>) {

@@ -66,6 +66,11 @@ impl Trouble {
         self.0.store(2, Ordering::Relaxed);
     }
 
+    /// Whether the disk is full: what takes room is refused, what gives room goes on.
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 1
+    }
+
     /// What a writer that would have to wait is told.
     fn denial(&self) -> Option<Denial> {
         match self.0.load(Ordering::Relaxed) {
@@ -353,6 +358,9 @@ impl Group {
     ) -> Option<Attempt> {
         if self.shared.is_pressed() || stamp.version.0 > self.shared.version_ceiling.load(Ordering::Relaxed) {
             return Some(Attempt::Busy);
+        }
+        if matches!(effect, Effect::Put(_)) && self.shared.trouble.is_disk_full() {
+            return Some(Attempt::Denied(Denial::DiskFull));
         }
         let value_bytes = match effect {
             Effect::Put(put) if at.is_none() && put.value.needs_old() => return Some(Attempt::Admit),

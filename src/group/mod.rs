@@ -1,6 +1,7 @@
 //! One logical group, whole: its memory, its store, its place in the log, under one lock.
 //!
-//! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store), [`recovery`] (log records
+//! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store),
+//! [`compaction`] (which file is written anew), [`recovery`] (log records
 //! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory), [`listing`] (everything, key after
 //! key) and [`keeper`] (the thread that decides which group is checkpointed when).
 //!
@@ -13,6 +14,7 @@
 //! Start reading at [`Group::submit`].
 
 pub mod checkpoint;
+pub mod compaction;
 mod count;
 pub mod figures;
 #[allow(clippy::module_inception)] // The room and its main type are one noun.

@@ -2,49 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::base::placement::HashTag;
 use crate::base::search::position_of;
 
 /// FastDHT writes this byte between namespace and object.
 const SEPARATOR: u8 = 0x01;
 
-/// Whether part of a key can stand for the whole of it. Stored in the data directory: codes and names never change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum HashTag {
-    /// The text between the first `{` and the next `}`, unless that is empty: keys with one tag share a group.
-    #[default]
-    Braces = 1,
-    /// Always the whole key.
-    None = 2,
-}
-
 impl HashTag {
-    /// Every choice, in the order in which messages list them.
-    pub const ALL: [HashTag; 2] = [HashTag::Braces, HashTag::None];
-
-    /// The choice of this name.
-    pub fn from_name(name: &str) -> Option<HashTag> {
-        HashTag::ALL.into_iter().find(|tag| tag.name() == name)
-    }
-
-    /// The choice of this byte on disk.
-    pub fn from_code(code: u8) -> Option<HashTag> {
-        HashTag::ALL.into_iter().find(|tag| tag.code() == code)
-    }
-
-    /// The name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            HashTag::Braces => "braces",
-            HashTag::None => "none",
-        }
-    }
-
-    /// The byte on disk.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-
     /// What of `key` (its decoded bytes) is hashed.
     #[inline]
     pub fn input(self, key: &[u8]) -> Input<'_> {

@@ -21,7 +21,7 @@ use crate::group::{Group, Shared};
 use crate::hot::{self, Budget, Hot};
 use crate::route::{Hash, HashTag, Placement};
 use crate::store::directory::{self, Directory, Wanted};
-use crate::store::{self, GroupIdentity, Store, StoreOptions};
+use crate::store::{self, GroupIdentity, Ledger, Reserve, Store, StoreOptions};
 
 /// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
 const CACHE_PART: usize = 16;
@@ -41,6 +41,8 @@ pub(super) struct Opened {
     pub(super) shared: Arc<Shared>,
     pub(super) ceiling: Arc<dyn Ceiling>,
     pub(super) directory: Option<Directory>,
+    pub(super) ledger: Option<Mutex<Ledger>>,
+    pub(super) reserve: Option<Reserve>,
 }
 
 /// Disks in place of what lies in the data directory: for tests. By default there are none.
@@ -88,7 +90,15 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
         Group::new(GroupId(id), Arc::clone(&shared), None, memory(config, &placement, &shared), Version::ZERO)
     };
     let groups = (0..placement.group_count.get()).map(group).collect();
-    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None })
+    Ok(Opened {
+        placement,
+        groups,
+        shared,
+        ceiling: Arc::new(NoCeiling),
+        directory: None,
+        ledger: None,
+        reserve: None,
+    })
 }
 
 fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Opened, Fault> {
@@ -99,11 +109,13 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
         Some(disk) => Arc::clone(disk),
         None => Arc::new(RealDisk::open(&directory.binlog())?),
     };
-    let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk))?;
+    let reserve = directory.reserve()?;
+    let (mut starts, incarnation, floor) = on_reserve(&reserve, || Starts::open(Arc::clone(&disk)))?;
     let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
     starts.raise(ceiling)?;
     let shared = Arc::new(shared(config, identity.server, ceiling));
-    let stores = open_stores(config, &directory, &identity, disks)?;
+    let mut ledger = directory.ledger(&identity)?;
+    let stores = open_stores(config, &directory, &identity, &mut ledger, disks)?;
     let rows: u64 = stores.iter().map(|store| store.state().rows).sum();
     let dir = data.dir.display();
     log::info!("{dir}: {} groups with {rows} items opened in {:?}", stores.len(), began.elapsed());
@@ -126,7 +138,16 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
     let log = recover(disk, options, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
-    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory) })
+    let (ledger, reserve) = (Some(Mutex::new(ledger)), Some(reserve));
+    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory), ledger, reserve })
+}
+
+/// Does what needs a little room on the disk; once more with that of the reserve when there is no other.
+fn on_reserve<T>(reserve: &Reserve, mut work: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+    match work() {
+        Err(fault) if fault.kind == FaultKind::DiskFull && reserve.give_up() => work(),
+        done => done,
+    }
 }
 
 /// Replays the log into the groups and opens it for writing.
@@ -193,21 +214,24 @@ fn open_stores(
     config: &Config,
     directory: &Directory,
     identity: &directory::Identity,
+    ledger: &mut Ledger,
     disks: &Disks,
 ) -> Result<Vec<Store>, Fault> {
     let group_count = identity.group_count;
     let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
     let cache_bytes = (bytes / CACHE_PART / usize::from(group_count.max(1))).max(CACHE_BYTES_MIN);
-    let open = |id| {
+    let mut open = |id| {
         let group = GroupId(id);
         let owner = GroupIdentity { directory_id: identity.directory_id, group, group_count };
         let options = StoreOptions { cache_bytes };
-        match &disks.store {
-            Some(disk) => Store::open_on(disk(group), owner, options),
-            None => Store::open(&directory.group(group), owner, options),
-        }
+        let store = match &disks.store {
+            Some(disk) => Store::open_on(disk(group), owner, options)?,
+            None => Store::open(&directory.group(group), owner, options)?,
+        };
+        ledger.admit(group, store.path(), store.made())?;
+        Ok(store)
     };
-    (0..group_count).map(open).collect()
+    (0..group_count).map(&mut open).collect()
 }
 
 fn shared(config: &Config, server: u16, ceiling: Version) -> Shared {
@@ -262,14 +286,8 @@ fn log_options(config: &Config, data: &Data, server: u16, incarnation: u32) -> b
 fn wanted(choice: &PlacementChoice) -> Wanted {
     Wanted {
         group_count: choice.group_count.map(u16::from),
-        hash: choice.hash.map(|hash| match hash {
-            Hash::Larder => directory::HashName::Larder,
-            Hash::Fastdht => directory::HashName::Fastdht,
-        }),
-        hash_tag: choice.hash_tag.map(|tag| match tag {
-            HashTag::Braces => directory::HashTag::Braces,
-            HashTag::None => directory::HashTag::None,
-        }),
+        hash: choice.hash,
+        hash_tag: choice.hash_tag,
         server: None,
     }
 }
@@ -277,14 +295,8 @@ fn wanted(choice: &PlacementChoice) -> Wanted {
 fn placement_of(identity: &directory::Identity) -> Result<Placement, Fault> {
     placement(&PlacementChoice {
         group_count: std::num::NonZeroU16::new(identity.group_count),
-        hash: Some(match identity.hash {
-            directory::HashName::Larder => Hash::Larder,
-            directory::HashName::Fastdht => Hash::Fastdht,
-        }),
-        hash_tag: Some(match identity.hash_tag {
-            directory::HashTag::Braces => HashTag::Braces,
-            directory::HashTag::None => HashTag::None,
-        }),
+        hash: Some(identity.hash),
+        hash_tag: Some(identity.hash_tag),
     })
 }
 

@@ -107,6 +107,9 @@ impl Threads {
             shared: Arc::clone(&opened.shared),
             clock: Arc::clone(&clock),
             ceiling: opened.ceiling,
+            ledger: opened.ledger,
+            reserve: opened.reserve,
+            compactor: Default::default(),
             stop: Arc::clone(&stop),
         });
         let mut threads = Threads {

@@ -193,6 +193,11 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn discard(&self) -> io::Result<()> {
+        *self.0.unpublished.lock() = None;
+        Ok(())
+    }
+
     fn space(&self) -> io::Result<(u64, u64)> {
         let bytes = self.0.published.lock().as_ref().map_or(0, |image| image.lock().seen.len() as u64);
         Ok((bytes, bytes))
