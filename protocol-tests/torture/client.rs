@@ -41,6 +41,7 @@ impl Client {
         let Ok(stream) = connect(address) else { return };
         let mut replies = BufReader::new(&stream);
         loop {
+            let drawn_ms = now_ms();
             let mut bytes = Vec::new();
             let expected = self.draw_batch(&mut bytes);
             if (&stream).write_all(&bytes).is_err() {
@@ -52,7 +53,7 @@ impl Client {
                     Ok(count) if count > 0 && line.ends_with("\r\n") => {}
                     _ => return,
                 }
-                self.acknowledge(index, &line, fitting);
+                self.acknowledge(index, &line, fitting, now_ms() - drawn_ms);
                 acknowledged.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -74,12 +75,16 @@ impl Client {
         expected
     }
 
-    fn acknowledge(&mut self, index: usize, line: &str, fitting: &[&str]) {
+    /// The write took place, at most `age_ms` after it was drawn.
+    fn acknowledge(&mut self, index: usize, line: &str, fitting: &[&str], age_ms: u64) {
         let fits = fitting.iter().any(|start| line.starts_with(start)) && !line.contains("ERROR");
         assert!(fits, "{}: answered {line:?}, expected {fitting:?}", self.key(index));
         let mut after = self.keys[index].perhaps.take().unwrap();
         if let (Some(held), Some(cas)) = (&mut after, line.strip_prefix("HD c")) {
             held.cas = cas.trim_end().parse().ok();
+        }
+        if let Some(deadline) = after.as_mut().and_then(|held| held.deadline.as_mut()) {
+            deadline.to_ms = deadline.from_ms + age_ms;
         }
         self.keys[index].known = after;
     }
@@ -101,7 +106,7 @@ impl Client {
         for first in (0..KEYS).step_by(AUDITED_AT_ONCE) {
             let range = first..(first + AUDITED_AT_ONCE).min(KEYS);
             let asked: String =
-                range.clone().map(|index| format!("mg {} v c f\r\n", self.key(index))).collect();
+                range.clone().map(|index| format!("mg {} v c f t\r\n", self.key(index))).collect();
             (&stream).write_all(asked.as_bytes()).unwrap();
             for index in range {
                 let seen = read_seen(&mut replies);
@@ -128,7 +133,7 @@ impl Client {
             ));
         }
         findings.audited += 1;
-        self.keys[index] = allowed.settled(seen, now_ms);
+        self.keys[index] = Allowed::settled(seen);
     }
 }
 
@@ -148,7 +153,7 @@ pub(super) fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Reads the answer to `mg <key> v c f`.
+/// Reads the answer to `mg <key> v c f t`.
 fn read_seen(replies: &mut impl BufRead) -> Option<Seen> {
     let mut line = String::new();
     replies.read_line(&mut line).unwrap();
@@ -164,10 +169,12 @@ fn read_seen(replies: &mut impl BufRead) -> Option<Seen> {
     let mut value = vec![0; length + 2];
     replies.read_exact(&mut value).unwrap();
     value.truncate(length);
+    let ttl_s: i64 = of('t').unwrap().parse().unwrap();
     Some(Seen {
         value,
         flags: of('f').unwrap().parse().unwrap(),
         cas: of('c').unwrap().parse().unwrap(),
         is_stale: of('X').is_some(),
+        deadline_ms: u64::try_from(ttl_s).ok().map(|ttl_s| now_ms() + ttl_s * 1000),
     })
 }

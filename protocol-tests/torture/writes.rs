@@ -1,6 +1,7 @@
 //! What clients write, and what each key may hold afterwards.
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::client::REPLY_PATIENCE;
 use crate::random::Random;
 
 /// The clock of the server and ours, and whole seconds on its side: so far apart may a deadline be seen, ms.
@@ -18,8 +19,15 @@ pub(super) struct Held {
     /// Its cas, when a reply has told it.
     pub(super) cas: Option<u64>,
     pub(super) is_stale: bool,
-    /// When its deadline comes by our clock, unix ms.
-    pub(super) deadline_ms: Option<u64>,
+    pub(super) deadline: Option<Deadline>,
+}
+
+/// When a deadline comes by our clock: not before and not after, unix ms. The server took the write at a moment between
+/// its request and its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadline {
+    pub(super) from_ms: u64,
+    pub(super) to_ms: u64,
 }
 
 /// What a key may hold: one state when its last write was answered, two when it was not.
@@ -36,6 +44,8 @@ pub(super) struct Seen {
     pub(super) flags: u32,
     pub(super) cas: u64,
     pub(super) is_stale: bool,
+    /// When its deadline comes by the time to live that was told, unix ms.
+    pub(super) deadline_ms: Option<u64>,
 }
 
 /// One write, and what it leaves behind when it takes place.
@@ -85,36 +95,48 @@ impl Allowed {
     }
 
     /// What it holds after it was seen so: what was uncertain is settled.
-    pub(super) fn settled(self, seen: Option<Seen>, now_ms: u64) -> Allowed {
-        let candidates = [self.known, self.perhaps.flatten()];
-        let held = seen.map(|seen| {
-            let found =
-                candidates.into_iter().flatten().find(|held| may_show(Some(held), Some(&seen), now_ms));
-            let deadline_ms = found.and_then(|held| held.deadline_ms);
-            Held {
-                value: seen.value,
-                flags: seen.flags,
-                cas: Some(seen.cas),
-                is_stale: seen.is_stale,
-                deadline_ms,
-            }
-        });
-        Allowed { known: held, perhaps: None }
+    pub(super) fn settled(seen: Option<Seen>) -> Allowed {
+        let held = |seen: Seen| Held {
+            value: seen.value,
+            flags: seen.flags,
+            cas: Some(seen.cas),
+            is_stale: seen.is_stale,
+            deadline: seen.deadline_ms.map(|told_ms| Deadline { from_ms: told_ms, to_ms: told_ms }),
+        };
+        Allowed { known: seen.map(held), perhaps: None }
     }
 }
 
 fn may_show(held: Option<&Held>, seen: Option<&Seen>, now_ms: u64) -> bool {
     match (held, seen) {
         (None, seen) => seen.is_none(),
-        (Some(held), None) => held.deadline_ms.is_some_and(|deadline| now_ms + DEADLINE_SLACK_MS >= deadline),
+        (Some(held), None) => {
+            held.deadline.is_some_and(|deadline| now_ms + DEADLINE_SLACK_MS >= deadline.from_ms)
+        }
         (Some(held), Some(seen)) => {
             held.value == seen.value
                 && held.flags == seen.flags
                 && held.is_stale == seen.is_stale
                 && held.cas.is_none_or(|cas| cas == seen.cas)
-                && held.deadline_ms.is_none_or(|deadline| now_ms <= deadline + DEADLINE_SLACK_MS)
+                && may_be_due(held.deadline, seen.deadline_ms)
         }
     }
+}
+
+/// Whether what was asked for and what was told can be the same deadline.
+fn may_be_due(asked: Option<Deadline>, told_ms: Option<u64>) -> bool {
+    match (asked, told_ms) {
+        (Some(asked), Some(told_ms)) => {
+            told_ms + DEADLINE_SLACK_MS >= asked.from_ms && told_ms <= asked.to_ms + DEADLINE_SLACK_MS
+        }
+        (asked, told_ms) => asked.is_none() && told_ms.is_none(),
+    }
+}
+
+/// A deadline in `ttl_s`, asked for now and not acknowledged yet.
+fn deadline_in(ttl_s: u64) -> Option<Deadline> {
+    let from_ms = now_ms() + ttl_s * 1000;
+    Some(Deadline { from_ms, to_ms: from_ms + REPLY_PATIENCE.as_millis() as u64 })
 }
 
 /// Unix time, ms.
@@ -124,7 +146,7 @@ pub(super) fn now_ms() -> u64 {
 
 /// Draws a write to `key`, which holds `before`. `count` makes its value unlike any other.
 pub(super) fn draw(key: &str, before: Option<&Held>, count: u64, random: &mut Random) -> Write {
-    let is_certain = before.is_none_or(|held| held.deadline_ms.is_none() && !held.is_stale);
+    let is_certain = before.is_none_or(|held| held.deadline.is_none() && !held.is_stale);
     let kind = match random.below(10) {
         5.. if is_certain => LOOKING[random.below(LOOKING.len() as u64) as usize],
         _ => CERTAIN[random.below(CERTAIN.len() as u64) as usize],
@@ -133,8 +155,7 @@ pub(super) fn draw(key: &str, before: Option<&Held>, count: u64, random: &mut Ra
     match (kind, before) {
         (Kind::SetWithDeadline, _) => {
             let ttl_s = 1 + random.below(4);
-            let held =
-                Held { deadline_ms: Some(now_ms() + ttl_s * 1000), ..fresh(value(count, random), flags) };
+            let held = Held { deadline: deadline_in(ttl_s), ..fresh(value(count, random), flags) };
             storage("set", key, ttl_s, held)
         }
         (Kind::MetaSet, _) => meta_set(key, "", fresh(value(count, random), flags)),
@@ -142,7 +163,7 @@ pub(super) fn draw(key: &str, before: Option<&Held>, count: u64, random: &mut Ra
             request: format!("delete {key}\r\n").into_bytes(),
             replies: match before {
                 None => &["NOT_FOUND"],
-                Some(held) if held.deadline_ms.is_some() => &["DELETED", "NOT_FOUND"],
+                Some(held) if held.deadline.is_some() => &["DELETED", "NOT_FOUND"],
                 Some(_) => &["DELETED"],
             },
             after: None,
@@ -164,7 +185,7 @@ pub(super) fn draw(key: &str, before: Option<&Held>, count: u64, random: &mut Ra
         }
         (Kind::Expire, Some(held)) => {
             let ttl_s = 1 + random.below(4);
-            let after = Held { deadline_ms: Some(now_ms() + ttl_s * 1000), ..held.clone() };
+            let after = Held { deadline: deadline_in(ttl_s), ..held.clone() };
             Write { request: touch(key, ttl_s), replies: &["TOUCHED"], after: Some(after) }
         }
         (Kind::Compare, Some(Held { cas: Some(cas), .. })) => {
@@ -180,7 +201,7 @@ pub(super) fn draw(key: &str, before: Option<&Held>, count: u64, random: &mut Ra
 }
 
 fn fresh(value: Vec<u8>, flags: u32) -> Held {
-    Held { value, flags, cas: None, is_stale: false, deadline_ms: None }
+    Held { value, flags, cas: None, is_stale: false, deadline: None }
 }
 
 /// A value unlike all others: a number, text, or long text.
