@@ -316,6 +316,11 @@ impl Log {
         Lsn(self.marks.trim.load(SeqCst))
     }
 
+    /// Which start of the server this is.
+    pub fn incarnation(&self) -> u32 {
+        self.options.incarnation
+    }
+
     /// How the log is.
     pub fn state(&self) -> State {
         if let Some(reason) = &*self.stopped.lock() {

@@ -2,7 +2,8 @@
 //!
 //! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
 //! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
-//! `reader`), the count of starts ([`ceiling`]), and the disk as it sees it ([`disk`]; [`sim`] is the one for tests).
+//! `reader`), the count of starts ([`ceiling`]), copies of segments while it runs ([`copy`]) and reading them
+//! ([`history`]), and the disk as it sees it ([`disk`]; `still` for what is only read, [`sim`] for tests).
 //!
 //! May import: `base`.
 //!
@@ -21,8 +22,10 @@
 //! Start reading at `FORMAT.md`, then [`log`].
 
 pub mod ceiling;
+pub mod copy;
 pub mod disk;
 pub mod entry;
+pub mod history;
 pub mod log;
 mod pool;
 mod reader;
@@ -32,6 +35,7 @@ mod replay;
 mod run;
 mod segment;
 pub mod sim;
+mod still;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -39,11 +43,14 @@ mod waiters;
 mod writer;
 
 pub use ceiling::Starts;
+pub use copy::Extent;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use entry::{Body, Entry, Origin};
+pub use history::{Ended, History};
 pub use log::{Figures, Fsync, Log, Options, Refusal, SEGMENT_BYTES_MIN, State, Written};
 pub use pool::Hold;
 pub use recovery::{Progress, Recovered, Recovery, Report};
 pub use replay::Cut;
 pub use run::run;
+pub use still::StillDisk;
 pub use waiters::{Subscription, Waker};

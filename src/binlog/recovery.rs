@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::limits;
 use crate::base::lsn::Lsn;
 
 use super::disk::{Disk, DiskFile};
@@ -40,8 +41,8 @@ pub(crate) struct Segment {
 
 /// The log's files by their kind.
 #[derive(Default)]
-struct Files {
-    segments: Vec<u64>,
+pub(super) struct Files {
+    pub(super) segments: Vec<u64>,
     spares: Vec<u64>,
     unfinished: Vec<u64>,
 }
@@ -180,6 +181,8 @@ impl Recovered {
         open_segment(&**disk, &first, &header)?;
         spares.extend(self.retire_unneeded(&mut pool)?);
         self.fill_pool(&mut pool, spares, &header)?;
+        let held_bytes = limits::LOG_HELD_BYTES_MAX / options.segment_bytes;
+        pool.bound_holds(usize::try_from(held_bytes).unwrap_or(usize::MAX));
         Ok(Arc::new(Log::new(Arc::clone(disk), *options, header, first.file, pool, done.next())))
     }
 
@@ -262,7 +265,7 @@ impl Recovered {
 }
 
 impl Files {
-    fn list(disk: &dyn Disk) -> Result<Files, Fault> {
+    pub(super) fn list(disk: &dyn Disk) -> Result<Files, Fault> {
         let names =
             disk.list().map_err(|error| Fault::io("cannot list the directory", &disk.path(""), &error))?;
         let mut files = Files::default();
@@ -311,7 +314,7 @@ fn find_chain(disk: &dyn Disk, files: &Files) -> Result<(Vec<Segment>, Survey), 
     Ok((chain.into_values().collect(), survey))
 }
 
-fn open_found(disk: &dyn Disk, sequence: u64) -> Result<Segment, Fault> {
+pub(super) fn open_found(disk: &dyn Disk, sequence: u64) -> Result<Segment, Fault> {
     let name = FileName::Segment(sequence).text();
     let path = disk.path(&name);
     let fault = |error| Fault::io("cannot read the segment", &path, &error);
