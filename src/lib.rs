@@ -22,7 +22,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 5 | `server` assembles: open, recover, spawn, join, stop |
+//! | 5 | `server` assembles: open, recover, spawn, join, stop; `tools`: the commands beside `serve` |
 //! | 4 | `net`: sockets and event loops, the only room that names mio and socket2 |
 //! | 3 | `dispatch`: what a request means over all groups: reads of many keys, flush_all, stats |
 //! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; `config`: the command line of `serve`; `backup`: the form of a backup |
@@ -78,3 +78,5 @@ pub mod net;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod tools;

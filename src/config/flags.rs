@@ -18,6 +18,18 @@ const HELP: &str = concat!(
     ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}"
 );
 
+/// What else there is, at the end of `-h`: the tools have their own help.
+const COMMANDS: &str = "\
+Commands:
+  serve    Serve: what larder does when no command is named, with the options above
+  check    Verify the data directory of a stopped server, or a backup
+  backup   Copy what a running server holds, consistent at one moment
+  restore  Make a data directory of a backup
+  dump     Write the items of a running server as text
+  load     Read such text into a running server
+
+`larder COMMAND --help` says more about each.";
+
 /// The flags of `larder [serve]` as they were written. A flag that is given twice means what it said last.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -27,6 +39,7 @@ const HELP: &str = concat!(
     about = "A memcached that remembers: it serves from 127.0.0.1:11211 and keeps its data in ./larder-data.",
     override_usage = "larder [serve] [OPTIONS]",
     help_template = HELP,
+    after_help = COMMANDS,
     no_binary_name = true,
     args_override_self = true,
     allow_negative_numbers = true
