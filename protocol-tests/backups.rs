@@ -1,7 +1,9 @@
 //! Backup, restore, check, dump and load, from outside, with real processes.
+mod check;
 mod form;
 mod items;
 mod load;
+mod text;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

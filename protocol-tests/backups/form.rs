@@ -162,6 +162,7 @@ fn a_damaged_backup_is_refused_and_named() {
         let longer = [&good[..], b"x"].concat();
         for bad in [flipped, good[..good.len() - 1].to_vec(), longer] {
             fs::write(&file, &bad).unwrap();
+            refused(&["check", "--data-dir", text(&backup)], &[name]);
             refused(&["restore", text(&backup), "--data-dir", text(&path("new"))], &[name]);
         }
         fs::remove_file(&file).unwrap();
@@ -170,4 +171,5 @@ fn a_damaged_backup_is_refused_and_named() {
         assert!(!path("new").exists() && !path("new.restoring").exists());
         fs::write(&file, &good).unwrap();
     }
+    done(&["check", "--data-dir", text(&backup)]);
 }

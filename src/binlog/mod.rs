@@ -3,7 +3,7 @@
 //! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
 //! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
 //! `reader`), the count of starts ([`ceiling`]), copies of segments while it runs ([`copy`]) and reading them
-//! ([`history`]), and the disk as it sees it ([`disk`]; `still` for what is only read, [`sim`] for tests).
+//! ([`history`]), looking for damage ([`check`]), and the disk as it sees it ([`disk`]; `still` for what is only read, [`sim`] for tests).
 //!
 //! May import: `base`.
 //!
@@ -22,6 +22,7 @@
 //! Start reading at `FORMAT.md`, then [`log`].
 
 pub mod ceiling;
+pub mod check;
 pub mod copy;
 pub mod disk;
 pub mod entry;

@@ -14,12 +14,23 @@ use super::segment::FileName;
 #[derive(Debug)]
 pub struct StillDisk {
     path: PathBuf,
+    /// Later segments are not seen.
+    sequence_max: u64,
 }
 
 impl StillDisk {
     /// The directory at `path`.
     pub fn new(path: &Path) -> StillDisk {
-        StillDisk { path: path.to_path_buf() }
+        StillDisk::up_to(path, u64::MAX)
+    }
+
+    /// As [`StillDisk::new`], without the segments behind this one.
+    pub(super) fn up_to(path: &Path, sequence_max: u64) -> StillDisk {
+        StillDisk { path: path.to_path_buf(), sequence_max }
+    }
+
+    fn sees(&self, name: &str) -> bool {
+        matches!(FileName::parse(name), Some(FileName::Segment(sequence)) if sequence <= self.sequence_max)
     }
 }
 
@@ -32,8 +43,7 @@ impl Disk for StillDisk {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name().into_string();
-            names
-                .extend(name.ok().filter(|name| matches!(FileName::parse(name), Some(FileName::Segment(_)))));
+            names.extend(name.ok().filter(|name| self.sees(name)));
         }
         Ok(names)
     }

@@ -1,6 +1,7 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
-//! Owns: the data directory's identity and lock ([`directory`]), the files of the groups and everything in them.
+//! Owns: the data directory's identity and lock ([`directory`]), the files of the groups and everything in them, and
+//! looking at files that no server uses ([`check`]).
 //! `FORMAT.md` specifies every row.
 //!
 //! May import: `base`, redb, crc32c.
@@ -14,6 +15,7 @@
 //!
 //! Start reading at [`Store`], then `checkpoint.rs` for writing and `snapshot.rs` for reading.
 
+pub mod check;
 mod checkpoint;
 mod deadlines;
 pub mod directory;

@@ -13,12 +13,16 @@
 //! Start reading at [`run`].
 
 mod backup;
+mod check;
 mod console;
+mod dump;
+mod load;
 mod moment;
 mod place;
 mod restore;
 mod server_link;
 mod shelves;
+mod text;
 mod verify;
 
 use std::ffi::{OsStr, OsString};
@@ -71,8 +75,11 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Options),
     Backup(backup::Options),
     Restore(restore::Options),
+    Dump(dump::Options),
+    Load(load::Options),
 }
 
 /// Whether this first word is a command of the tools.
@@ -106,7 +113,10 @@ pub fn run(words: impl Iterator<Item = OsString>) -> u8 {
 
 fn perform(command: Command) -> Result<Verdict, Stop> {
     match command {
+        Command::Check(options) => check::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
+        Command::Dump(options) => dump::run(&options),
+        Command::Load(options) => load::run(&options),
     }
 }
