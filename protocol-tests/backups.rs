@@ -1,4 +1,5 @@
 //! Backup, restore, check, dump and load, from outside, with real processes.
+mod archive;
 mod check;
 mod form;
 mod items;

@@ -3,7 +3,8 @@
 //! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
 //! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
 //! `reader`), the count of starts ([`ceiling`]), copies of segments while it runs ([`copy`]) and reading them
-//! ([`history`]), looking for damage ([`check`]), and the disk as it sees it ([`disk`]; `still` for what is only read, [`sim`] for tests).
+//! ([`history`]), looking for damage ([`check`]), keeping what
+//! leaves it (`archive`), and the disk as it sees it ([`disk`]; `still` for what is only read, [`sim`] for tests).
 //!
 //! May import: `base`.
 //!
@@ -21,6 +22,7 @@
 //!
 //! Start reading at `FORMAT.md`, then [`log`].
 
+mod archive;
 pub mod ceiling;
 pub mod check;
 pub mod copy;
@@ -43,6 +45,7 @@ mod tests;
 mod waiters;
 mod writer;
 
+pub use archive::ArchiveFigures;
 pub use ceiling::Starts;
 pub use copy::Extent;
 pub use disk::{Disk, DiskFile, RealDisk};

@@ -178,7 +178,8 @@ impl Log {
         if let Err(fault) = &retired {
             log::warn!("a trimmed segment could not be recycled: {fault}");
         }
-        self.prepare() || retired.is_err()
+        let unarchived = self.try_again.swap(false, SeqCst);
+        self.prepare() || retired.is_err() || unarchived
     }
 
     /// Takes the segments out of the log that nobody needs.
@@ -195,6 +196,11 @@ impl Log {
         };
         // The log says durably that they are not needed before they go: a recovery that missed them would have to
         // take it for a loss.
+        let wanted = sequences.len();
+        let sequences = self.archived(sequences);
+        if sequences.len() < wanted {
+            self.try_again.store(true, SeqCst);
+        }
         if sequences.is_empty() || !self.ask_for_batch(false) {
             return Ok(());
         }
@@ -217,6 +223,27 @@ impl Log {
             self.take_in(spare);
         }
         Ok(())
+    }
+
+    /// Those of `sequences`, oldest first, that are in the archive, or given up by it because too many wait.
+    fn archived(&self, mut sequences: Vec<u64>) -> Vec<u64> {
+        let Some(archive) = &self.archive else { return sequences };
+        let is_full = self.tail.lock().gate == Gate::Full;
+        let waiting_max = if is_full { 0 } else { self.pool.lock().held_segments_max };
+        let mut waiting = sequences.len();
+        let mut done = 0;
+        for sequence in &sequences {
+            if !archive.keep(&*self.disk, *sequence) {
+                if waiting <= waiting_max {
+                    break;
+                }
+                archive.give_up(*sequence);
+            }
+            waiting -= 1;
+            done += 1;
+        }
+        sequences.truncate(done);
+        sequences
     }
 
     /// A segment waits to be used, or is removed when there are more than the log may have.

@@ -9,6 +9,7 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
 use crate::base::lsn::Lsn;
 
+use super::archive::Archive;
 use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 use super::log::{Log, Options, SEGMENT_BYTES_MIN};
@@ -26,6 +27,7 @@ pub struct Recovery {
     /// The segments that hold something to replay, oldest first; the last segment of the log is always one of them.
     chain: Vec<Segment>,
     survey: Survey,
+    archive: Option<Archive>,
 }
 
 /// A segment that is read.
@@ -114,7 +116,14 @@ impl Recovery {
             );
             return Err(Fault::new(FaultKind::Mismatch, message).at(&last.path));
         }
-        Ok(Recovery { disk, options, files, chain, survey })
+        Ok(Recovery { disk, options, files, chain, survey, archive: None })
+    }
+
+    /// Copies segments to this directory before their files are used again.
+    #[must_use]
+    pub fn archived_to(mut self, disk: Option<Arc<dyn Disk>>) -> Recovery {
+        self.archive = disk.map(Archive::new);
+        self
     }
 
     /// The trim LSN that is known: entries up to here are not handed out.
@@ -151,8 +160,9 @@ impl Recovery {
 impl Recovered {
     /// Makes durable what was read, and opens a new segment behind it. `floor` is the highest LSN that any store
     /// knows: the next LSN is above it and above all of the log.
-    pub fn finish(self, floor: Lsn) -> Result<Arc<Log>, Fault> {
-        let Recovery { disk, options, files, chain, survey } = &self.recovery;
+    pub fn finish(mut self, floor: Lsn) -> Result<Arc<Log>, Fault> {
+        let archive = self.recovery.archive.take();
+        let Recovery { disk, options, files, chain, survey, .. } = &self.recovery;
         if let Some(last) = chain.last() {
             self.make_durable(last)
                 .map_err(|error| Fault::io("cannot write back and sync the log's end", &last.path, &error))?;
@@ -179,11 +189,11 @@ impl Recovered {
                 .ok_or_else(|| Fault::new(FaultKind::Io, "no segment was made"))?,
         };
         open_segment(&**disk, &first, &header)?;
-        spares.extend(self.retire_unneeded(&mut pool)?);
+        spares.extend(self.retire_unneeded(&mut pool, archive.as_ref())?);
         self.fill_pool(&mut pool, spares, &header)?;
         let held_bytes = limits::LOG_HELD_BYTES_MAX / options.segment_bytes;
         pool.bound_holds(usize::try_from(held_bytes).unwrap_or(usize::MAX));
-        Ok(Arc::new(Log::new(Arc::clone(disk), *options, header, first.file, pool, done.next())))
+        Ok(Arc::new(Log::new(Arc::clone(disk), *options, archive, header, first.file, pool, done.next())))
     }
 
     /// Writes the end of the log again before it is synced: after a failed sync the kernel may hold it as written
@@ -223,11 +233,13 @@ impl Recovered {
     }
 
     /// Takes the segments out of the log that nothing speaks of any more: trimmed ones, and those without entries.
-    fn retire_unneeded(&self, pool: &mut Pool) -> Result<Vec<Spare>, Fault> {
+    /// One that cannot be archived stays under its name until the next start.
+    fn retire_unneeded(&self, pool: &mut Pool, archive: Option<&Archive>) -> Result<Vec<Spare>, Fault> {
         let Recovery { disk, files, .. } = &self.recovery;
         let mut retired = Vec::new();
         for sequence in &files.segments {
-            if !self.kept().any(|segment| segment.header.sequence == *sequence) {
+            let is_needed = self.kept().any(|segment| segment.header.sequence == *sequence);
+            if !is_needed && archive.is_none_or(|archive| archive.keep(&**disk, *sequence)) {
                 retired.push(retire(&**disk, *sequence, pool.take_number())?);
             }
         }

@@ -97,6 +97,9 @@ pub struct Flags {
     /// The size of the log: bytes, or with k, m, g
     #[arg(long, value_name = "SIZE")]
     pub log_size: Option<String>,
+    /// Copy segments of the log to this directory before they are used again: for larder restore --archive
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
     /// Logical groups of a new data directory [default: 64]
     #[arg(long, value_name = "NUM")]
     pub groups: Option<String>,
