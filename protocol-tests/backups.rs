@@ -1,6 +1,7 @@
 //! Backup, restore, check, dump and load, from outside, with real processes.
 mod archive;
 mod check;
+mod docs;
 mod form;
 mod items;
 mod load;

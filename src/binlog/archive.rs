@@ -96,6 +96,7 @@ impl Archive {
             _ => {}
         }
         let copy = self.disk.create(&unfinished).map_err(fault)?;
+        copy.allocate(end).map_err(fault)?;
         let mut piece = vec![0; COPY_BYTES];
         let mut at = 0;
         while at < end {
