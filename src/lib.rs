@@ -8,6 +8,7 @@
 //!                       append, write |   | woken when replies have become safe
 //!                                    v   |
 //!                                  log thread      writes and syncs; its pool thread keeps segments ready
+//!                                                    and copies those that leave to the archive
 //!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling
 //!  sweeper  removes what has expired or was flushed
 //!  warmer   reads the stores into memory after a start, then ends

@@ -15,7 +15,7 @@ const VERSION: &str = concat!("1.6.45 (larder ", env!("CARGO_PKG_VERSION"), ")")
 const HELP: &str = concat!(
     "memcached 1.6.45 (larder ",
     env!("CARGO_PKG_VERSION"),
-    ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}"
+    ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}"
 );
 
 /// What else there is, at the end of `-h`: the tools have their own help.

@@ -22,6 +22,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 ///
 /// The server goes on serving. The copy is read again and verified before the command ends.
 #[derive(Args, Debug)]
+#[command(override_usage = "larder backup [OPTIONS] <HOST:PORT | --socket PATH> <DEST_DIR>")]
 #[command(after_help = concat!(
     "Examples:\n",
     "  larder backup 127.0.0.1:11211 /backup/monday\n",

@@ -3,6 +3,7 @@
 mod repair;
 
 use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -28,7 +29,7 @@ use crate::store::{self, GroupIdentity};
     "  larder check --data-dir /var/lib/larder\n",
     "  larder check --data-dir /backup/monday\n",
     "  larder check --data-dir /var/lib/larder --repair\n\n",
-    "--repair builds a new file of what is good in each damaged one and says what is lost; the damaged one is kept\n",
+    "--repair builds a new file of what is good in each damaged one and says what is lost; the damaged one is kept ",
     "beside it as FILE.damaged. The log is only cut with --cut-log, since everything behind the cut is lost.\n\n",
     "Exit codes: 0 nothing is wrong, or all of it was mended; 2 usage; 3 something is wrong, refused or fault."
 ))]
@@ -48,8 +49,15 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
-    // What redb panics about on damaged pages becomes a fault that is told once.
+    // What redb panics about on damaged pages becomes a fault at the store, which is told once.
     std::panic::set_hook(Box::new(|_| ()));
+    catch_unwind(AssertUnwindSafe(|| check(options))).unwrap_or_else(|_| {
+        let message = "the check itself failed: this is an error in larder; nothing was mended";
+        Err(Fault::new(FaultKind::Unusable, message).at(&options.data_dir).into())
+    })
+}
+
+fn check(options: &Options) -> Result<Verdict, Stop> {
     if options.data_dir.join(MANIFEST).exists() {
         return check_backup(options);
     }

@@ -24,6 +24,7 @@ const BATCH_KEYS: usize = 64;
 /// Two connections are used: one lists the keys, one reads the values. The server may be a memcached. Items that change
 /// meanwhile are written as they were at some moment; for a copy of one moment use `larder backup`.
 #[derive(Args, Debug)]
+#[command(override_usage = "larder dump [OPTIONS] <HOST:PORT | --socket PATH> [FILE]")]
 #[command(after_help = concat!(
     "Examples:\n",
     "  larder dump 127.0.0.1:11211 items.txt\n",

@@ -28,6 +28,7 @@ const TOLD_MAX: u64 = 20;
 ///
 /// Items that have expired are left out. The server gives new cas numbers. It may be a memcached.
 #[derive(Args, Debug)]
+#[command(override_usage = "larder load [OPTIONS] <HOST:PORT | --socket PATH> [FILE]")]
 #[command(after_help = concat!(
     "Examples:\n",
     "  larder load 127.0.0.1:11211 items.txt\n",
