@@ -66,6 +66,8 @@ fn a_restored_server_has_the_same_items_in_every_field() {
     for groups in ["4", "1", "9"] {
         let data_dir = path(&format!("restored{groups}"));
         done(&["restore", text(&path("first")), "--data-dir", text(&data_dir), "--groups", groups]);
+        let sound = done(&["check", "--data-dir", text(&data_dir)]);
+        assert!(sound.contains("2013 items") && sound.contains("nothing is wrong"), "{sound}");
         let restored = Larder::start(&data_dir, &[]).unwrap();
         let again = path(&format!("again{groups}"));
         back_up(&restored, &again);

@@ -236,8 +236,7 @@ fn load(
     for group in 0..manifest.begin.group_count {
         let path = options.backup.join(items_file(group));
         // The mark stands behind the items.
-        let end = verify::read_items(&path, group, |_, _| Ok(()))?;
-        target.settle(group, end.flush);
+        target.settle(group, verify::read_end(&path, group)?.flush);
         verify::read_items(&path, group, |key, item| {
             if !target.covers(group, item.version) {
                 shelves.put(key, Some(item))?;

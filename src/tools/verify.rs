@@ -1,10 +1,11 @@
 //! Verifying a backup: every file against the manifest, every frame, every item, every record of the log.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::console::{Done, Progress};
 use crate::backup::frame::HEADER_BYTES;
 use crate::backup::{BINLOG, FileFacts, GroupEnd, Header, Kind, MANIFEST, Manifest, items, items_file};
 use crate::base::fault::{Fault, FaultKind};
@@ -46,8 +47,13 @@ pub(super) fn verify(backup: &Path, manifest: &Manifest) -> Result<(), Fault> {
 pub(super) fn findings(backup: &Path, manifest: &Manifest) -> Vec<Fault> {
     let mut found = Vec::new();
     let mut count = 0;
+    let mut progress = Progress::new("verify");
+    let mut done = Done { total_bytes: manifest.bytes(), ..Done::default() };
     for file in &manifest.files {
-        if let Err(fault) = sum(backup, file) {
+        if let Err(fault) = sum(backup, file, |bytes| {
+            done.bytes += bytes;
+            progress.tell(done);
+        }) {
             found.push(fault);
         }
     }
@@ -60,6 +66,8 @@ pub(super) fn findings(backup: &Path, manifest: &Manifest) -> Vec<Fault> {
         }
         let read = read_items(&path, group, |_, _| {
             count += 1;
+            done.items = count;
+            progress.tell(done);
             Ok(())
         });
         // A file whose sum is wrong is told of once.
@@ -82,7 +90,7 @@ pub(super) fn findings(backup: &Path, manifest: &Manifest) -> Vec<Fault> {
 }
 
 /// Checks length and checksum of a file.
-fn sum(backup: &Path, facts: &FileFacts) -> Result<(), Fault> {
+fn sum(backup: &Path, facts: &FileFacts, mut each: impl FnMut(u64)) -> Result<(), Fault> {
     let path = backup.join(&facts.name);
     let fault = |error: &std::io::Error| Fault::io("cannot read", &path, error);
     let mut file = File::open(&path).map_err(|error| match error.kind() {
@@ -96,6 +104,7 @@ fn sum(backup: &Path, facts: &FileFacts) -> Result<(), Fault> {
         let count = file.read(&mut piece).map_err(|error| fault(&error))?;
         let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
         bytes += count as u64;
+        each(count as u64);
         crc = crc32c::crc32c_append(crc, read);
     }
     if bytes != facts.bytes {
@@ -116,6 +125,28 @@ fn sum(backup: &Path, facts: &FileFacts) -> Result<(), Fault> {
 fn place_of_damage(path: &Path) -> Option<Fault> {
     let group = path.file_name()?.to_str()?.parse().ok()?;
     read_items(path, group, |_, _| Ok(())).err()
+}
+
+/// What the server said at the end of a group whose file is verified.
+///
+/// # Errors
+/// Damage.
+pub(super) fn read_end(path: &Path, group: u16) -> Result<GroupEnd, Fault> {
+    let damaged = || Fault::new(FaultKind::Corrupt, DAMAGED).at(path);
+    let length = HEADER_BYTES + GroupEnd::default().encode().len();
+    let mut tail = vec![0; length];
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::End(-i64::try_from(length).unwrap_or(0)))?;
+        file.read_exact(&mut tail)
+    });
+    read.map_err(|error| Fault::io("cannot read", path, &error))?;
+    let (head, body) = tail.split_first_chunk().ok_or_else(damaged)?;
+    let is_end = |header: &Header| {
+        header.kind == Kind::GroupEnd
+            && header.group == group
+            && header.accepts(crc32c::crc32c_append(header.seed(), body))
+    };
+    Header::decode(head).filter(is_end).and_then(|_| GroupEnd::decode(body)).ok_or_else(damaged)
 }
 
 /// Visits the items of a group's file in order; what the server said at the group's end.
