@@ -18,6 +18,7 @@ mod oracle;
 mod process;
 mod random;
 mod real_input;
+mod rust_client;
 mod scale;
 mod skips;
 mod tidy;
