@@ -189,7 +189,15 @@ fn version_and_help_begin_as_memcached() {
         assert!(first.starts_with("memcached 1.6.45 (larder "), "{option}: {said}");
     }
     let (_, help) = run_to_end(&["-h"]);
-    for flag in ["--port", "--data-dir", "--fsync", "--memory-only", "--log-size", "--groups"] {
+    for flag in [
+        "--port",
+        "--data-dir",
+        "--fsync",
+        "--memory-only",
+        "--log-size",
+        "--groups",
+        "larder COMMAND --help",
+    ] {
         assert!(help.contains(flag), "{flag}");
     }
 }

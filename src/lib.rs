@@ -8,6 +8,7 @@
 //!                       append, write |   | woken when replies have become safe
 //!                                    v   |
 //!                                  log thread      writes and syncs; its pool thread keeps segments ready
+//!                                                    and copies those that leave to the archive
 //!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling, compacts files
 //!  sweeper  removes what has expired or was flushed
 //!  warmer   reads the stores into memory after a start, then ends
@@ -22,10 +23,10 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 5 | `server` assembles: open, recover, spawn, join, stop |
+//! | 5 | `server` assembles: open, recover, spawn, join, stop; `tools`: the commands beside `serve` |
 //! | 4 | `net`: sockets and event loops, the only room that names mio and socket2 |
 //! | 3 | `dispatch`: what a request means over all groups: reads of many keys, flush_all, stats |
-//! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; [`client`]: the client library; `config`: the command line |
+//! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; [`client`]: the client library; `config`: the command line of `serve`; `backup`: the form of a backup |
 //! | 1 | [`proto`]: bytes and words; [`route`]: key to group to server; [`engine`]: what a command means; `hot`: the memory tier; `binlog`: the append-only truth; `store`: one redb file a group |
 //! | 0 | [`base`]: the words: commands, replies, effects, items, versions, limits |
 //!
@@ -60,6 +61,8 @@ pub mod proto;
 pub mod route;
 
 #[cfg(feature = "server")]
+pub mod backup;
+#[cfg(feature = "server")]
 pub mod binlog;
 #[cfg(feature = "server")]
 pub mod config;
@@ -77,3 +80,5 @@ pub mod net;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod tools;

@@ -34,6 +34,8 @@ pub enum Command<'a> {
     Tuning(Tuning<'a>),
     /// Listing of all keys (`lru_crawler metadump`, `mgdump`).
     Dump(DumpForm),
+    /// Everything that is stored, consistent at one moment (`backup`).
+    Backup,
     /// Follow events (`watch`): the words after the command.
     Watch(&'a [u8]),
 }

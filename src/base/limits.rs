@@ -122,6 +122,13 @@ pub const LOG_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 pub const LOG_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// See [`LOG_BYTES_DEFAULT`].
 pub const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// What backups that run may keep of the log beyond what is trimmed, bytes; then they lapse.
+pub const LOG_HELD_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Small items that a backup puts into one frame, bytes; a larger one has a frame of its own.
+pub const BACKUP_FRAME_BYTES: usize = 256 * 1024;
+/// The longest frame of a backup, bytes: an item of the largest size with its key.
+pub const BACKUP_FRAME_BYTES_MAX: usize = ITEM_BYTES_MAX + BACKUP_FRAME_BYTES;
 
 /// Items in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;

@@ -9,6 +9,7 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
 use crate::base::lsn::Lsn;
 
+use super::archive::{Archive, ArchiveFigures};
 use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 use super::pool::Pool;
@@ -143,6 +144,7 @@ pub struct Figures {
 pub struct Log {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
+    pub(crate) archive: Option<Archive>,
     pub(crate) epoch: u64,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) writer: Mutex<Writer>,
@@ -162,6 +164,8 @@ pub struct Log {
     /// The log thread is to sync soon, whatever the time: a segment nears its end.
     pub(crate) sync_soon: AtomicBool,
     pub(crate) closing: AtomicBool,
+    /// The archive did not take a segment: the pool's thread tries again.
+    pub(crate) try_again: AtomicBool,
 }
 
 /// How far things are. Each only rises.
@@ -188,6 +192,7 @@ impl Log {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         options: Options,
+        archive: Option<Archive>,
         header: Header,
         file: Arc<dyn DiskFile>,
         pool: Pool,
@@ -198,6 +203,7 @@ impl Log {
         Log {
             disk,
             options,
+            archive,
             epoch: header.epoch,
             tail: Mutex::new(Tail::behind(&header, next, ready)),
             writer: Mutex::new(Writer::behind(header, file, Lsn(done))),
@@ -220,6 +226,7 @@ impl Log {
             pool_bell: Bell::default(),
             sync_soon: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            try_again: AtomicBool::new(false),
         }
     }
 
@@ -317,6 +324,16 @@ impl Log {
     /// The position up to which everything is known to be in the stores.
     pub fn trim_lsn(&self) -> Lsn {
         Lsn(self.marks.trim.load(SeqCst))
+    }
+
+    /// How the archive is, if there is one.
+    pub fn archive_figures(&self) -> Option<ArchiveFigures> {
+        self.archive.as_ref().map(Archive::figures)
+    }
+
+    /// Which start of the server this is.
+    pub fn incarnation(&self) -> u32 {
+        self.options.incarnation
     }
 
     /// How the log is.

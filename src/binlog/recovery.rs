@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::limits;
 use crate::base::lsn::Lsn;
 
+use super::archive::Archive;
 use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 use super::log::{Log, Options, SEGMENT_BYTES_MIN};
@@ -24,6 +26,7 @@ pub struct Recovery {
     /// The segments that hold something to replay, oldest first; the last segment of the log is always one of them.
     chain: Vec<Segment>,
     survey: Survey,
+    archive: Option<Archive>,
 }
 
 /// A segment that is read.
@@ -39,8 +42,8 @@ pub(crate) struct Segment {
 
 /// The log's files by their kind.
 #[derive(Default)]
-struct Files {
-    segments: Vec<u64>,
+pub(super) struct Files {
+    pub(super) segments: Vec<u64>,
     spares: Vec<u64>,
     unfinished: Vec<u64>,
 }
@@ -110,7 +113,14 @@ impl Recovery {
             );
             return Err(Fault::new(FaultKind::Mismatch, message).at(&last.path));
         }
-        Ok(Recovery { disk, options, files, chain, survey })
+        Ok(Recovery { disk, options, files, chain, survey, archive: None })
+    }
+
+    /// Copies segments to this directory before their files are used again.
+    #[must_use]
+    pub fn archived_to(mut self, disk: Option<Arc<dyn Disk>>) -> Recovery {
+        self.archive = disk.map(Archive::new);
+        self
     }
 
     /// The trim LSN that is known: entries up to here are not handed out.
@@ -148,8 +158,9 @@ impl Recovery {
 impl Recovered {
     /// Opens a new segment behind what was read. `floor` is the highest LSN that any store
     /// knows: the next LSN is above it and above all of the log.
-    pub fn finish(self, floor: Lsn) -> Result<Arc<Log>, Fault> {
-        let Recovery { disk, options, files, chain, survey } = &self.recovery;
+    pub fn finish(mut self, floor: Lsn) -> Result<Arc<Log>, Fault> {
+        let archive = self.recovery.archive.take();
+        let Recovery { disk, options, files, chain, survey, .. } = &self.recovery;
         disk.sync_directory()
             .map_err(|error| Fault::io("cannot sync the directory", &disk.path(""), &error))?;
         let done = self.report.end.max(survey.last).max(survey.durable).max(floor);
@@ -172,9 +183,11 @@ impl Recovered {
                 .ok_or_else(|| Fault::new(FaultKind::Io, "no segment was made"))?,
         };
         open_segment(&**disk, &first, &header)?;
-        spares.extend(self.retire_unneeded(&mut pool)?);
+        spares.extend(self.retire_unneeded(&mut pool, archive.as_ref())?);
         self.fill_pool(&mut pool, spares, &header)?;
-        Ok(Arc::new(Log::new(Arc::clone(disk), *options, header, first.file, pool, done.next())))
+        let held_bytes = limits::LOG_HELD_BYTES_MAX / options.segment_bytes;
+        pool.bound_holds(usize::try_from(held_bytes).unwrap_or(usize::MAX));
+        Ok(Arc::new(Log::new(Arc::clone(disk), *options, archive, header, first.file, pool, done.next())))
     }
 
     /// The spare files that are as long as a segment; others are removed.
@@ -196,11 +209,13 @@ impl Recovered {
     }
 
     /// Takes the segments out of the log that nothing speaks of any more: trimmed ones, and those without entries.
-    fn retire_unneeded(&self, pool: &mut Pool) -> Result<Vec<Spare>, Fault> {
+    /// One that cannot be archived stays under its name until the next start.
+    fn retire_unneeded(&self, pool: &mut Pool, archive: Option<&Archive>) -> Result<Vec<Spare>, Fault> {
         let Recovery { disk, files, .. } = &self.recovery;
         let mut retired = Vec::new();
         for sequence in &files.segments {
-            if !self.kept().any(|segment| segment.header.sequence == *sequence) {
+            let is_needed = self.kept().any(|segment| segment.header.sequence == *sequence);
+            if !is_needed && archive.is_none_or(|archive| archive.keep(&**disk, *sequence)) {
                 retired.push(retire(&**disk, *sequence, pool.take_number())?);
             }
         }
@@ -238,7 +253,7 @@ impl Recovered {
 }
 
 impl Files {
-    fn list(disk: &dyn Disk) -> Result<Files, Fault> {
+    pub(super) fn list(disk: &dyn Disk) -> Result<Files, Fault> {
         let names =
             disk.list().map_err(|error| Fault::io("cannot list the directory", &disk.path(""), &error))?;
         let mut files = Files::default();
@@ -287,7 +302,7 @@ fn find_chain(disk: &dyn Disk, files: &Files) -> Result<(Vec<Segment>, Survey), 
     Ok((chain.into_values().collect(), survey))
 }
 
-fn open_found(disk: &dyn Disk, sequence: u64) -> Result<Segment, Fault> {
+pub(super) fn open_found(disk: &dyn Disk, sequence: u64) -> Result<Segment, Fault> {
     let name = FileName::Segment(sequence).text();
     let path = disk.path(&name);
     let fault = |error| Fault::io("cannot read the segment", &path, &error);

@@ -49,6 +49,11 @@ impl Writer {
         }
     }
 
+    /// The segment that is written, where its last batch ends, and the last LSN in it.
+    pub(crate) fn extent(&self) -> (u64, u64, Lsn) {
+        (self.header.sequence, self.end, self.last)
+    }
+
     /// Whether the segment is nearly full and that is news.
     fn nears_end(&mut self) -> bool {
         let near = !self.synced_ahead && self.end > self.header.segment_bytes / 8 * 7;

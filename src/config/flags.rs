@@ -15,8 +15,20 @@ const VERSION: &str = concat!("1.6.45 (larder ", env!("CARGO_PKG_VERSION"), ")")
 const HELP: &str = concat!(
     "memcached 1.6.45 (larder ",
     env!("CARGO_PKG_VERSION"),
-    ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}"
+    ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}"
 );
+
+/// What else there is, at the end of `-h`: the tools have their own help.
+const COMMANDS: &str = "\
+Commands:
+  serve    Serve: what larder does when no command is named, with the options above
+  check    Verify the data directory of a stopped server, or a backup
+  backup   Copy what a running server holds, consistent at one moment
+  restore  Make a data directory of a backup
+  dump     Write the items of a running server as text
+  load     Read such text into a running server
+
+`larder COMMAND --help` says more about each.";
 
 /// The flags of `larder [serve]` as they were written. A flag that is given twice means what it said last.
 #[derive(Clone, Debug, Parser)]
@@ -27,6 +39,7 @@ const HELP: &str = concat!(
     about = "A memcached that remembers: it serves from 127.0.0.1:11211 and keeps its data in ./larder-data.",
     override_usage = "larder [serve] [OPTIONS]",
     help_template = HELP,
+    after_help = COMMANDS,
     no_binary_name = true,
     args_override_self = true,
     allow_negative_numbers = true
@@ -84,6 +97,9 @@ pub struct Flags {
     /// The size of the log: bytes, or with k, m, g
     #[arg(long, value_name = "SIZE")]
     pub log_size: Option<String>,
+    /// Copy segments of the log to this directory before they are used again: for larder restore --archive
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
     /// Logical groups of a new data directory [default: 64]
     #[arg(long, value_name = "NUM")]
     pub groups: Option<String>,

@@ -107,6 +107,8 @@ pub struct Data {
     pub fsync: Fsync,
     /// All segments of the log, bytes; `None` leaves it to the server.
     pub log_bytes: Option<u64>,
+    /// Where segments of the log are copied before they are used again, absolute.
+    pub archive: Option<PathBuf>,
 }
 
 /// How safe an acknowledged write is.

@@ -172,6 +172,7 @@ fn keep(flags: &Flags, machine: &Machine) -> Result<Keep, String> {
             ("--data-dir", flags.data_dir.is_some()),
             ("--fsync", flags.fsync.is_some()),
             ("--log-size", flags.log_size.is_some()),
+            ("--archive", flags.archive.is_some()),
         ];
         return match contradiction.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
@@ -182,7 +183,9 @@ fn keep(flags: &Flags, machine: &Machine) -> Result<Keep, String> {
     }
     let dir = flags.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR_DEFAULT));
     let log_bytes = flags.log_size.as_deref().map(log_bytes).transpose()?;
-    Ok(Keep::Data(Data { dir: absolute(dir, machine), fsync: fsync(flags.fsync.as_deref())?, log_bytes }))
+    let archive = flags.archive.as_deref().map(|path| absolute(path, machine));
+    let fsync = fsync(flags.fsync.as_deref())?;
+    Ok(Keep::Data(Data { dir: absolute(dir, machine), fsync, log_bytes, archive }))
 }
 
 fn fsync(text: Option<&str>) -> Result<Fsync, String> {

@@ -50,6 +50,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
         },
         memory: Memory { bytes: 64 << 20, item_bytes_max: 1 << 20, evict: true },
         keep: Keep::Data(Data {
+            archive: None,
             dir: "/srv/here/larder-data".into(),
             fsync: Fsync::EverySecond,
             log_bytes: None,
@@ -141,7 +142,8 @@ fn counts_and_sizes() {
 
 #[test]
 fn what_is_kept() {
-    let data = |dir: &str, fsync, log_bytes| Keep::Data(Data { dir: dir.into(), fsync, log_bytes });
+    let data =
+        |dir: &str, fsync, log_bytes| Keep::Data(Data { dir: dir.into(), fsync, log_bytes, archive: None });
     check(
         |config| config.keep,
         [
@@ -154,6 +156,13 @@ fn what_is_kept() {
                 data("/srv/here/larder-data", Fsync::EverySecond, Some(16 << 20)),
             ),
         ],
+    );
+    check(
+        |config| match config.keep {
+            Keep::Data(data) => data.archive,
+            Keep::Nothing => None,
+        },
+        [("--archive old", Some("/srv/here/old".into())), ("--archive=/old", Some("/old".into()))],
     );
     let choice =
         |groups, hash, hash_tag| PlacementChoice { group_count: NonZeroU16::new(groups), hash, hash_tag };
@@ -297,6 +306,7 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("--memory-only --fsync always", ["--memory-only", "--fsync"]),
     ("--memory-only --data-dir x", ["--memory-only", "--data-dir"]),
     ("--memory-only --log-size 1g", ["--memory-only", "--log-size"]),
+    ("--memory-only --archive x", ["--memory-only", "--archive"]),
     ("--log-size 1m", ["--log-size 1m", "16m to 64g"]),
     ("--log-size big", ["--log-size big", "512m"]),
     ("--data-dir=", ["--data-dir", "value is missing"]),

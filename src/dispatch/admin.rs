@@ -27,6 +27,7 @@ impl Dispatch {
         let text = match command {
             Command::FlushAll(exptime) => return self.flush_all(*exptime, form, ask, out),
             Command::Dump(dump_form) => return self.dump(*dump_form, ask, out),
+            Command::Backup => return self.back_up(ask, out),
             Command::Stats(StatsTopic::CacheDump(class, limit)) => {
                 return self.cachedump(*class, *limit, ask, out);
             }

@@ -57,7 +57,14 @@ struct Course {
 
 /// One of the places for listings.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Crawler {
+    /// A place for one more listing, if there is one.
+    pub(super) fn place(&self) -> Option<Place> {
+        Place::take(&self.running)
+    }
+}
 
 impl Place {
     fn take(running: &Arc<AtomicUsize>) -> Option<Place> {
@@ -82,7 +89,7 @@ impl Dispatch {
             texts::METADUMP_PIPELINED
         } else if !self.crawler.is_enabled.load(Ordering::Relaxed) {
             texts::CRAWLER_OFF
-        } else if let Some(place) = Place::take(&self.crawler.running) {
+        } else if let Some(place) = self.crawler.place() {
             out.put(texts::OK);
             return self.begin(Course::new(Shown::Dump(form), u64::MAX, usize::MAX, place), ask, out);
         } else {
@@ -99,7 +106,7 @@ impl Dispatch {
         if class != CLASS {
             return say(texts::END, out);
         }
-        let Some(place) = Place::take(&self.crawler.running) else { return say(texts::CRAWLER_BUSY, out) };
+        let Some(place) = self.crawler.place() else { return say(texts::CRAWLER_BUSY, out) };
         let items = if limit == 0 { u64::MAX } else { u64::from(limit) };
         self.begin(Course::new(Shown::Cached, items, CACHEDUMP_BYTES_MAX, place), ask, out)
     }
@@ -182,7 +189,7 @@ impl Course {
     }
 }
 
-fn say(text: &[u8], out: &mut Outbox) -> Verdict {
+pub(super) fn say(text: &[u8], out: &mut Outbox) -> Verdict {
     out.put(text);
     out.seal(Lsn::ZERO);
     Verdict::Done

@@ -1,11 +1,11 @@
 //! What a request means over the whole server: which group a key belongs to, commands about many keys or none,
 //! administration and statistics.
 //!
-//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); counts by
+//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
 //! ask ([`users`]).
 //!
-//! May import: base, proto, route, engine, hot, binlog, store, group, conn.
+//! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup.
 //!
 //! Invariants: a command about one key touches one group and nothing else that is shared; a multi-key read never shows
 //! a miss for a key that it could not ask for; statistics are added up from groups and workers only when asked for.
@@ -13,6 +13,7 @@
 //! Start reading at [`Dispatch::execute`].
 
 mod admin;
+mod backup;
 pub mod dump;
 mod follow;
 pub mod prefixes;

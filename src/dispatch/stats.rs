@@ -353,6 +353,11 @@ impl Dispatch {
         table.row("log_durable_lsn", log.durable_lsn());
         table.row("log_used_bytes", log.used_bytes());
         table.row("log_bytes_max", log.bytes_max());
+        if let Some(archive) = log.archive_figures() {
+            table.row("archive_segments", archive.kept);
+            table.row("archive_lost_segments", archive.lost);
+            table.row("archive_failing", yes(archive.is_failing));
+        }
     }
 
     /// What the groups' files take, and what is written for that.

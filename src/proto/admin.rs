@@ -45,6 +45,7 @@ pub(super) fn decode<'a>(verb: &[u8], args: &'a [u8], limits: &Limits) -> Option
         b"quit" => (ClassicForm::default(), Ok(Command::Quit)),
         b"stats" => (ClassicForm::default(), stats(args, limits).map(Command::Stats)),
         b"watch" => (ClassicForm::default(), watch(args, limits)),
+        b"backup" => (ClassicForm::default(), backup(args, limits)),
         b"flush_all" => (quietly, flush_all(args, quietly, limits)),
         b"verbosity" => (quietly, verbosity(args)),
         b"cache_memlimit" => (quietly, cache_memlimit(args)),
@@ -114,6 +115,15 @@ fn watch<'a>(args: &'a [u8], limits: &Limits) -> Result<Command<'a>, Answer> {
         Ok(Command::Watch(args))
     } else {
         Err(texts::ERROR)
+    }
+}
+
+/// Larder's own: `backup` alone.
+fn backup<'a>(args: &[u8], limits: &Limits) -> Result<Command<'a>, Answer> {
+    match Words(args).next() {
+        None if limits.dump_enabled => Ok(Command::Backup),
+        None => Err(texts::BACKUP_OFF),
+        Some(_) => Err(texts::ERROR),
     }
 }
 

@@ -122,6 +122,7 @@ fn put_admin(command: &Command<'_>, form: ClassicForm, out: &mut impl Sink) -> b
         Command::Shutdown(ShutdownMode::Graceful) => out.put(b"shutdown graceful"),
         Command::Dump(DumpForm::Meta) => out.put(b"lru_crawler metadump all"),
         Command::Dump(DumpForm::Mget) => out.put(b"lru_crawler mgdump all"),
+        Command::Backup => out.put(b"backup"),
         Command::Stats(topic) => put_stats(topic, out),
         Command::Watch(words) => {
             out.put(b"watch ");

@@ -135,7 +135,8 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
         })
         .collect();
     let options = log_options(config, data, identity.server, incarnation);
-    let log = recover(disk, options, &groups)?;
+    let archive = data.archive.as_deref().map(open_archive).transpose()?;
+    let log = recover(disk, options, archive, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
     let (ledger, reserve) = (Some(Mutex::new(ledger)), Some(reserve));
@@ -150,15 +151,20 @@ fn on_reserve<T>(reserve: &Reserve, mut work: impl FnMut() -> Result<T, Fault>) 
     }
 }
 
+fn open_archive(path: &std::path::Path) -> Result<Arc<dyn binlog::Disk>, Fault> {
+    Ok(Arc::new(RealDisk::open(path)?))
+}
+
 /// Replays the log into the groups and opens it for writing.
 fn recover(
     disk: Arc<dyn binlog::Disk>,
     options: binlog::Options,
+    archive: Option<Arc<dyn binlog::Disk>>,
     groups: &[Group],
 ) -> Result<Arc<binlog::Log>, Fault> {
     let began = Instant::now();
     let mut applied: u64 = 0;
-    let recovery = Recovery::open(disk, options)?;
+    let recovery = Recovery::open(disk, options)?.archived_to(archive);
     let mut told = 0;
     let recovered = recovery.replay(
         |lsn, entry| {

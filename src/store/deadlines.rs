@@ -149,7 +149,7 @@ pub(super) fn count_in_listing(listing: &[u8]) -> usize {
 }
 
 /// The keys that are packed in `packed`, each behind its length.
-fn keys_in(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn keys_in(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Rest(packed);
     std::iter::from_fn(move || {
         let [len] = rest.take::<1>()?;

@@ -94,6 +94,25 @@ impl Directory {
         Ok((directory, identity))
     }
 
+    /// Opens a data directory that is there, for this process alone, and makes nothing in it but the lock's file.
+    ///
+    /// # Errors
+    /// As [`Directory::open`]; `Unusable` when there is no data directory.
+    pub fn open_stopped(path: &Path) -> Result<(Directory, Identity), Fault> {
+        let path =
+            &std::path::absolute(path).map_err(|error| Fault::io("resolving the path", path, &error))?;
+        let missing = || {
+            Fault::new(FaultKind::Unusable, format!("not a data directory: it has no {IDENTITY_FILE}"))
+                .at(path)
+        };
+        if !path.join(IDENTITY_FILE).exists() {
+            return Err(missing());
+        }
+        let lock = lock(path)?;
+        let identity = read_identity(path)?.ok_or_else(missing)?;
+        Ok((Directory { path: path.clone(), _lock: lock }, identity))
+    }
+
     /// Its absolute path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -105,6 +124,16 @@ impl Directory {
     /// `Corrupt` when it is missing or damaged, `Mismatch` when it is not this directory's or of a newer format.
     pub fn ledger(&self, identity: &Identity) -> Result<Ledger, Fault> {
         Ledger::open(&self.path, identity.directory_id, identity.group_count)
+    }
+
+    /// A new ledger in the place of one that is lost or damaged: it expects nothing of any file.
+    ///
+    /// # Errors
+    /// `Io` or `DiskFull`.
+    pub fn remake_ledger(&self, identity: &Identity) -> Result<Ledger, Fault> {
+        Ledger::make(&self.path, identity.directory_id, identity.group_count)
+            .map_err(|error| Fault::io("making the ledger", &self.path, &error))?;
+        self.ledger(identity)
     }
 
     /// The room that is kept for a full disk.

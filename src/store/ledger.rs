@@ -106,21 +106,14 @@ impl Ledger {
     /// # Errors
     /// `Corrupt` with file and positions; `Io` when an acceptance cannot be written down.
     pub fn admit(&mut self, group: GroupId, path: &Path, applied: Option<Lsn>) -> Result<(), Fault> {
-        let index = usize::from(group.0);
-        let mark = self.marks.get(index).copied().unwrap_or_default();
-        let has = applied.unwrap_or_default();
         let accepted = acceptance(path);
         let is_accepted = accepted.exists();
-        if has < mark {
+        if let Some(refusal) = self.shortfall(group, path, applied) {
             if !is_accepted {
-                return Err(refusal(path, &accepted, mark, applied));
+                return Err(refusal);
             }
-            log::error!("{}: what it had between LSN {has} and {mark} is given up, as asked", path.display());
-            if let Some(mark) = self.marks.get_mut(index) {
-                *mark = has;
-            }
-            self.is_saved = false;
-            self.write()?;
+            log::error!("as asked, the loss is accepted: {refusal}");
+            self.accept(group, applied)?;
         }
         if is_accepted {
             // Behind the mark: a crash in between finds nothing to accept, and takes the file away.
@@ -128,6 +121,25 @@ impl Ledger {
             removed.map_err(|error| Fault::io("removing what accepted a loss", &accepted, &error))?;
         }
         Ok(())
+    }
+
+    /// What the file of `group` at `path` lacks, if it has everything up to `applied` (`None`: there is no file) and
+    /// the log has let go of more.
+    pub fn shortfall(&self, group: GroupId, path: &Path, applied: Option<Lsn>) -> Option<Fault> {
+        let mark = self.marks.get(usize::from(group.0)).copied().unwrap_or_default();
+        (applied.unwrap_or_default() < mark).then(|| refusal(path, &acceptance(path), mark, applied))
+    }
+
+    /// Says durably that no more is expected of the file of `group` than it has.
+    ///
+    /// # Errors
+    /// `Io` or `DiskFull`.
+    pub fn accept(&mut self, group: GroupId, applied: Option<Lsn>) -> Result<(), Fault> {
+        if let Some(mark) = self.marks.get_mut(usize::from(group.0)) {
+            *mark = applied.unwrap_or_default();
+        }
+        self.is_saved = false;
+        self.write()
     }
 
     /// Says durably that every group's file has at least this much; `applied` is in the order of the groups. The log

@@ -1,8 +1,8 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
 //! Owns: the data directory's identity and lock ([`directory`]), what the groups' files must hold (`ledger.rs`), the
-//! room kept for a full disk (`reserve.rs`), the files of the groups and everything in them.
-//! `FORMAT.md` specifies every row. [`sim`] is a disk for tests.
+//! room kept for a full disk (`reserve.rs`), the files of the groups and everything in them, and looking at files that no
+//! server uses ([`check`]). `FORMAT.md` specifies every row. [`sim`] is a disk for tests.
 //!
 //! May import: `base`, redb, crc32c, nix for the room on the disk.
 //!
@@ -16,6 +16,7 @@
 //! Start reading at [`Store`], then `checkpoint.rs` for writing, `snapshot.rs` for reading and
 //! `compaction.rs` for how space is given back.
 
+pub mod check;
 mod checkpoint;
 mod compaction;
 mod deadlines;

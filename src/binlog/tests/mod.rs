@@ -4,6 +4,7 @@ mod ceiling;
 mod crash;
 mod damage;
 mod golden;
+mod keeping;
 mod records;
 mod space;
 mod threads;
