@@ -2,11 +2,12 @@
 //!
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
 //! stored ([`item`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), every limit
-//! ([`limits`]), what is counted ([`counters`]) and how things fail ([`fault`]).
+//! ([`limits`]), what is counted ([`counters`], [`metrics`]) and how things fail ([`fault`]).
 //!
 //! May import: nothing of the house.
 //!
-//! Invariants: no I/O, no clock reads, no locks; all types are plain values. `limits` asserts at compile time how the
+//! Invariants: no I/O, no clock reads, no locks; all types are plain values, but for the
+//! counters of `metrics`, which are atomic. `limits` asserts at compile time how the
 //! limits relate to each other.
 //!
 //! Start reading at [`command`], then [`effect`].
@@ -18,6 +19,7 @@ pub mod fault;
 pub mod item;
 pub mod limits;
 pub mod lsn;
+pub mod metrics;
 pub mod reply;
 pub mod time;
 pub mod version;

@@ -44,6 +44,7 @@ fn group(store: Option<Store>) -> Group {
         version_ceiling: AtomicU64::new(u64::MAX),
         bell: Default::default(),
         dirty_bytes_max: AtomicU64::new(u64::MAX),
+        timings: Default::default(),
         trouble: Default::default(),
     };
     Group::new(GroupId(0), Arc::new(shared), store, Hot::new(budget, options), Version::ZERO)

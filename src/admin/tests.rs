@@ -1,0 +1,1 @@
+//! The port as a whole, without a server behind it.
