@@ -2,9 +2,10 @@
 //!
 //! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
 //! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_PYTHON` names a Python that has
-//! `clients/requirements.txt`.
+//! `clients/requirements.txt`; `LARDER_PICTURES` names a folder for pictures of the admin page.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod answers;
 mod bad_input;
 mod capable;
@@ -12,8 +13,10 @@ mod client;
 mod command_line;
 mod drivers;
 mod durability;
+mod http;
 mod model;
 mod oracle;
+mod page;
 mod process;
 mod random;
 mod real_input;

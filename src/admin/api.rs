@@ -19,7 +19,7 @@ use crate::binlog::State;
 use crate::group::peek::{Facts, Sight};
 
 /// Hottest keys and biggest items that are shown.
-const SHOWN_MAX: usize = 20;
+const SHOWN_MAX: usize = 16;
 /// Slow requests that are shown.
 const SLOW_SHOWN_MAX: usize = 50;
 /// How often a look-up asks again whether what it saw is safe, and how long it waits in between.

@@ -5,6 +5,8 @@ use crate::base::time::UnixMs;
 
 /// Keys that are counted at a time. What has more than one part in so many of all requests is among them.
 const KEYS_MAX: usize = 64;
+/// A key that was surely met so often stands out.
+const SURE_MIN: f64 = 4.0;
 /// Counts are halved this often, so that they tell of the last minutes.
 const HALVED_MS: u64 = 30_000;
 
@@ -79,8 +81,8 @@ pub(super) fn merged(all: impl IntoIterator<Item = Vec<Counted>>, keys_max: usiz
             None => sum.push(one),
         }
     }
-    // What may all be others' says nothing.
-    sum.retain(|entry| entry.sure() > 1.0);
+    // What may all be others' says nothing, nor does what chance may have brought.
+    sum.retain(|entry| entry.sure() >= SURE_MIN);
     sum.sort_by(|a, b| b.sure().total_cmp(&a.sure()));
     sum.truncate(keys_max);
     sum
@@ -129,8 +131,8 @@ mod tests {
     fn workers_are_added_up() {
         let one = |key: &[u8], count, error| Counted { key: key.into(), count, error };
         let all =
-            [vec![one(b"a", 5.0, 0.0), one(b"b", 9.0, 8.5)], vec![one(b"c", 4.0, 1.0), one(b"a", 2.0, 0.0)]];
+            [vec![one(b"a", 5.0, 0.0), one(b"b", 9.0, 5.5)], vec![one(b"c", 5.0, 1.0), one(b"a", 2.0, 0.0)]];
         let names: Vec<_> = merged(all, 9).into_iter().map(|entry| (entry.key, entry.count)).collect();
-        assert_eq!(names, [((*b"a").into(), 7.0), ((*b"c").into(), 4.0)]);
+        assert_eq!(names, [((*b"a").into(), 7.0), ((*b"c").into(), 5.0)]);
     }
 }

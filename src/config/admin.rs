@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_port_is_closed_unless_asked_for_and_guarded_where_others_reach_it() {
-        let cases: &[(&[&str], Option<(&str, bool)>)] = &[
+        let cases: [(&[&str], Option<(&str, bool)>); 8] = [
             (&[], None),
             (&["--admin-port", "9150"], Some(("127.0.0.1:9150", false))),
             (&["--admin-port", "-1"], Some(("127.0.0.1:0", false))),
