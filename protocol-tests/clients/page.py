@@ -137,6 +137,7 @@ def check(what, holds, seen=""):
 NO_SCROLL = "document.documentElement.scrollWidth <= innerWidth"
 NAMELESS = """[...document.querySelectorAll('button, input, select, [tabindex]')].filter(e => e.checkVisibility()
     && !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)"""
+PLACES = "[...document.querySelectorAll('section, figure, .tile')].map(e => Math.round(e.getBoundingClientRect().top + scrollY))"
 # Every text against what lies behind it, as WCAG counts contrast.
 FAINT = """(() => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
@@ -188,10 +189,9 @@ def inspect(page, address, folder):
     page.press("ArrowLeft")
     check("everything that takes keys has a name", page.value(NAMELESS) == [], page.value(NAMELESS))
     page.value("document.activeElement.blur()")
-    tops = "[...document.querySelectorAll('section, figure, .tile')].map(e => Math.round(e.getBoundingClientRect().top + scrollY))"
-    place, newest = page.value(tops), page.value("known.newest")
+    place, newest = page.value(PLACES), page.value("known.newest")
     page.until(f"known.newest > {newest} + 1")
-    check("nothing jumps when figures change", page.value(tops) == place, f"{place} {page.value(tops)}")
+    check("nothing jumps when figures change", page.value(PLACES) == place, f"{place} {page.value(PLACES)}")
 
     check("wide, it fits", page.value(NO_SCROLL))
     for scheme in ["light", "dark"]:
@@ -215,10 +215,12 @@ def inspect(page, address, folder):
 def lose(page, folder):
     """The server is gone: the page says so, keeps what it had, and tries again."""
     page.size(1280, 900)
+    place = page.value(PLACES)
     print("end the server", flush=True)
     sys.stdin.readline()
     check("a server that is gone is told", page.until("document.querySelector('#state').dataset.state === 'gone' && !document.querySelector('#notice').hidden"))
     check("what was shown stays", page.value("document.querySelectorAll('.plot path.line').length >= 9"))
+    check("and where it was", page.value(PLACES) == place, f"{place} {page.value(PLACES)}")
     page.picture(f"{folder}/page-gone.png")
     print("start the server", flush=True)
     sys.stdin.readline()
