@@ -1,6 +1,6 @@
 //! What `/metrics` says, family after family. `docs/metrics.md` explains each; a test compares the two.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::figures::{LogFigures, Process, Snapshot, View};
 use super::prometheus::{Kind, Text};
@@ -9,8 +9,8 @@ use crate::group::figures::Figures;
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// A family of one sample.
-type Row<'a> = (Kind, &'a str, &'a str, f64);
+/// A family of one sample: kind, name, help and where its value is.
+type Row = (Kind, &'static str, &'static str, fn(&View, &Snapshot) -> f64);
 
 /// Everything, or what there is before the server is recovered.
 pub(super) fn text(view: Option<&View>) -> Vec<u8> {
@@ -22,9 +22,9 @@ pub(super) fn text(view: Option<&View>) -> Vec<u8> {
         let snapshot = view.snapshot();
         server(&mut text, view, &snapshot);
         commands(&mut text, view, &snapshot);
-        connections(&mut text, view, &snapshot);
-        memory(&mut text, view, &snapshot);
-        store(&mut text, &snapshot);
+        for table in [CONNECTIONS, MEMORY, STORE] {
+            rows(&mut text, view, &snapshot, table);
+        }
         snapshot.log.iter().for_each(|log| binlog(&mut text, log));
         durations(&mut text, &snapshot);
         groups(&mut text, &snapshot);
@@ -32,49 +32,87 @@ pub(super) fn text(view: Option<&View>) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn rows(text: &mut Text, rows: &[Row<'_>]) {
+fn rows(text: &mut Text, view: &View, snapshot: &Snapshot, rows: &[Row]) {
     for (kind, name, help, value) in rows {
-        text.single(*kind, name, help, value);
+        text.single(*kind, name, help, value(view, snapshot));
     }
+}
+
+fn load(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
 }
 
 fn process(text: &mut Text) {
     let process = Process::read();
-    rows(
-        text,
-        &[
-            (Counter, "process_cpu_seconds_total", "User and system time of the process.", process.cpu_s),
-            (Gauge, "process_resident_memory_bytes", "Memory of the process.", process.resident_bytes as f64),
-            (Gauge, "process_open_fds", "Open file descriptors.", process.open_fds as f64),
-        ],
-    );
+    text.single(Counter, "process_cpu_seconds_total", "User and system time of the process.", process.cpu_s);
+    text.single(Gauge, "process_resident_memory_bytes", "Memory of the process.", process.resident_bytes);
+    text.single(Gauge, "process_open_fds", "Open file descriptors.", process.open_fds);
 }
+
+const SERVER: &[Row] = &[
+    (Gauge, "larder_start_time_seconds", "When the server began, in unix seconds.", |view, _| {
+        view.dispatch.settings.started.0 as f64 / 1000.0
+    }),
+    (Gauge, "larder_workers", "Worker threads.", |view, _| view.dispatch.settings.threads as f64),
+    (Gauge, "larder_groups", "Logical groups of this server.", |_, snapshot| snapshot.groups.len() as f64),
+    (
+        Gauge,
+        "larder_groups_complete",
+        "Groups that are in memory as a whole: a miss in them asks no disk.",
+        |_, snapshot| snapshot.total.complete_groups as f64,
+    ),
+];
 
 fn server(text: &mut Text, view: &View, snapshot: &Snapshot) {
     let settings = &view.dispatch.settings;
     text.family(Gauge, "larder_build_info", "Always 1; the labels say what runs.");
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("durability", settings.durability)];
     text.sample("larder_build_info", &labels, 1);
-    rows(
-        text,
-        &[
-            (
-                Gauge,
-                "larder_start_time_seconds",
-                "When the server began, in unix seconds.",
-                settings.started.0 as f64 / 1000.0,
-            ),
-            (Gauge, "larder_workers", "Worker threads.", settings.threads as f64),
-            (Gauge, "larder_groups", "Logical groups of this server.", snapshot.groups.len() as f64),
-            (
-                Gauge,
-                "larder_groups_complete",
-                "Groups that are in memory as a whole: a miss in them asks no disk.",
-                snapshot.total.complete_groups as f64,
-            ),
-        ],
-    );
+    rows(text, view, snapshot, SERVER);
 }
+
+const COMMANDS: &[Row] = &[
+    (
+        Counter,
+        "larder_sets_total",
+        "Commands that store a value, also those that found their condition wanting.",
+        |_, snapshot| snapshot.total.counters.cmd_set as f64,
+    ),
+    (Counter, "larder_items_stored_total", "Values stored.", |_, snapshot| {
+        snapshot.total.counters.total_items as f64
+    }),
+    (Counter, "larder_flushes_total", "flush_all commands.", |view, _| load(&view.dispatch.flushes)),
+    (
+        Counter,
+        "larder_gets_expired_total",
+        "Gets that missed because the item had expired.",
+        |_, snapshot| snapshot.total.counters.get_expired as f64,
+    ),
+    (
+        Counter,
+        "larder_gets_flushed_total",
+        "Gets that missed because the item had been flushed.",
+        |_, snapshot| snapshot.total.counters.get_flushed as f64,
+    ),
+    (
+        Counter,
+        "larder_cold_reads_total",
+        "Reads of the store because memory did not have the key.",
+        |_, snapshot| snapshot.total.counters.cold_reads as f64,
+    ),
+    (
+        Counter,
+        "larder_commands_parked_total",
+        "Commands put off because too much was dirty or the log was full.",
+        |_, snapshot| snapshot.total.counters.parked as f64,
+    ),
+    (Counter, "larder_auth_attempts_total", "Attempts to authenticate.", |view, _| {
+        load(&view.dispatch.auth_commands)
+    }),
+    (Counter, "larder_auth_failures_total", "Attempts that failed.", |view, _| {
+        load(&view.dispatch.auth_errors)
+    }),
+];
 
 fn commands(text: &mut Text, view: &View, snapshot: &Snapshot) {
     let counters = &snapshot.total.counters;
@@ -105,208 +143,149 @@ fn commands(text: &mut Text, view: &View, snapshot: &Snapshot) {
     {
         text.sample("larder_stores_refused_total", &[("reason", reason)], count);
     }
-    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
-    let dispatch = &view.dispatch;
-    rows(
-        text,
-        &[
-            (
-                Counter,
-                "larder_sets_total",
-                "Commands that store a value, also those that found their condition wanting.",
-                counters.cmd_set as f64,
-            ),
-            (Counter, "larder_items_stored_total", "Values stored.", counters.total_items as f64),
-            (Counter, "larder_flushes_total", "flush_all commands.", load(&dispatch.flushes)),
-            (
-                Counter,
-                "larder_gets_expired_total",
-                "Gets that missed because the item had expired.",
-                counters.get_expired as f64,
-            ),
-            (
-                Counter,
-                "larder_gets_flushed_total",
-                "Gets that missed because the item had been flushed.",
-                counters.get_flushed as f64,
-            ),
-            (
-                Counter,
-                "larder_cold_reads_total",
-                "Reads of the store because memory did not have the key.",
-                counters.cold_reads as f64,
-            ),
-            (
-                Counter,
-                "larder_commands_parked_total",
-                "Commands put off because too much was dirty or the log was full.",
-                counters.parked as f64,
-            ),
-            (
-                Counter,
-                "larder_auth_attempts_total",
-                "Attempts to authenticate.",
-                load(&dispatch.auth_commands),
-            ),
-            (Counter, "larder_auth_failures_total", "Attempts that failed.", load(&dispatch.auth_errors)),
-        ],
-    );
+    rows(text, view, snapshot, COMMANDS);
 }
 
-fn connections(text: &mut Text, view: &View, snapshot: &Snapshot) {
-    let registry = &view.dispatch.registry;
-    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
-    rows(
-        text,
-        &[
-            (Gauge, "larder_connections", "Open client connections.", snapshot.connections as f64),
-            (
-                Gauge,
-                "larder_connections_limit",
-                "Connections that may be open at a time (-c).",
-                view.dispatch.settings.max_connections as f64,
-            ),
-            (Counter, "larder_connections_accepted_total", "Connections accepted.", load(&registry.accepted)),
-            (
-                Counter,
-                "larder_connections_rejected_total",
-                "Connections refused because there were too many.",
-                load(&registry.rejected),
-            ),
-            (
-                Counter,
-                "larder_connections_idle_closed_total",
-                "Connections closed because they were silent for too long.",
-                snapshot.idle_kicks as f64,
-            ),
-            (
-                Counter,
-                "larder_connection_yields_total",
-                "Turns in which a connection had more requests than its share.",
-                snapshot.conn_yields as f64,
-            ),
-            (
-                Counter,
-                "larder_network_received_bytes_total",
-                "Received from clients.",
-                snapshot.received_bytes as f64,
-            ),
-            (Counter, "larder_network_sent_bytes_total", "Sent to clients.", snapshot.sent_bytes as f64),
-            (Gauge, "larder_watchers", "Connections that watch events.", registry.watchers.count() as f64),
-            (
-                Counter,
-                "larder_watcher_lines_total",
-                "Event lines sent to watchers.",
-                load(&registry.watchers.sent),
-            ),
-            (
-                Counter,
-                "larder_watcher_lines_skipped_total",
-                "Event lines that a slow watcher missed.",
-                load(&registry.watchers.skipped),
-            ),
-        ],
-    );
-}
+const CONNECTIONS: &[Row] = &[
+    (Gauge, "larder_connections", "Open client connections.", |_, snapshot| snapshot.connections as f64),
+    (Gauge, "larder_connections_limit", "Connections that may be open at a time (-c).", |view, _| {
+        view.dispatch.settings.max_connections as f64
+    }),
+    (Counter, "larder_connections_accepted_total", "Connections accepted.", |view, _| {
+        load(&view.dispatch.registry.accepted)
+    }),
+    (
+        Counter,
+        "larder_connections_rejected_total",
+        "Connections refused because there were too many.",
+        |view, _| load(&view.dispatch.registry.rejected),
+    ),
+    (
+        Counter,
+        "larder_connections_idle_closed_total",
+        "Connections closed because they were silent for too long.",
+        |_, snapshot| snapshot.idle_kicks as f64,
+    ),
+    (
+        Counter,
+        "larder_connection_yields_total",
+        "Turns in which a connection had more requests than its share.",
+        |_, snapshot| snapshot.conn_yields as f64,
+    ),
+    (Counter, "larder_network_received_bytes_total", "Received from clients.", |_, snapshot| {
+        snapshot.received_bytes as f64
+    }),
+    (Counter, "larder_network_sent_bytes_total", "Sent to clients.", |_, snapshot| {
+        snapshot.sent_bytes as f64
+    }),
+    (Gauge, "larder_watchers", "Connections that watch events.", |view, _| {
+        view.dispatch.registry.watchers.count() as f64
+    }),
+    (Counter, "larder_watcher_lines_total", "Event lines sent to watchers.", |view, _| {
+        load(&view.dispatch.registry.watchers.sent)
+    }),
+    (Counter, "larder_watcher_lines_skipped_total", "Event lines that a slow watcher missed.", |view, _| {
+        load(&view.dispatch.registry.watchers.skipped)
+    }),
+];
 
-fn memory(text: &mut Text, view: &View, snapshot: &Snapshot) {
-    let (budget, hot) = (&view.dispatch.shared.budget, &snapshot.total.hot);
-    let dirty_max = view.dispatch.shared.dirty_bytes_max.load(Ordering::Relaxed);
-    rows(
-        text,
-        &[
-            (Gauge, "larder_memory_limit_bytes", "Memory for items (-m).", budget.limit() as f64),
-            (Gauge, "larder_memory_used_bytes", "Memory taken of it.", budget.used() as f64),
-            (
-                Gauge,
-                "larder_memory_dirty_bytes",
-                "Memory of items that no checkpoint has written yet.",
-                budget.dirty_used() as f64,
-            ),
-            (
-                Gauge,
-                "larder_memory_dirty_limit_bytes",
-                "Dirty memory from which on writers wait.",
-                dirty_max as f64,
-            ),
-            (
-                Gauge,
-                "larder_memory_pinned_bytes",
-                "Values held for replies that have not left.",
-                budget.pinned() as f64,
-            ),
-            (Gauge, "larder_items_in_memory", "Items in memory.", hot.live as f64),
-            (
-                Gauge,
-                "larder_tombstones",
-                "Removals in memory that no checkpoint has written.",
-                hot.tombstones as f64,
-            ),
-            (Gauge, "larder_items_dirty", "Entries newer than the last checkpoint.", hot.dirty as f64),
-            (
-                Counter,
-                "larder_evictions_total",
-                "Items lost for room; only with --memory-only.",
-                hot.evictions as f64,
-            ),
-            (
-                Counter,
-                "larder_evictions_unfetched_total",
-                "Those of them that nobody had read.",
-                hot.evicted_unfetched as f64,
-            ),
-            (
-                Counter,
-                "larder_evictions_active_total",
-                "Those of them that had been read not long before.",
-                hot.evicted_active as f64,
-            ),
-            (
-                Counter,
-                "larder_cooled_total",
-                "Items dropped from memory that the store still has.",
-                hot.cooled as f64,
-            ),
-            (
-                Counter,
-                "larder_reclaimed_total",
-                "Expired items dropped; only with --memory-only.",
-                hot.reclaimed as f64,
-            ),
-            (
-                Counter,
-                "larder_reclaimed_unfetched_total",
-                "Those of them that nobody had read.",
-                hot.expired_unfetched as f64,
-            ),
-        ],
-    );
-}
+const MEMORY: &[Row] = &[
+    (Gauge, "larder_memory_limit_bytes", "Memory for items (-m).", |view, _| {
+        view.dispatch.shared.budget.limit() as f64
+    }),
+    (Gauge, "larder_memory_used_bytes", "Memory taken of it.", |view, _| {
+        view.dispatch.shared.budget.used() as f64
+    }),
+    (Gauge, "larder_memory_dirty_bytes", "Memory of items that no checkpoint has written yet.", |view, _| {
+        view.dispatch.shared.budget.dirty_used() as f64
+    }),
+    (Gauge, "larder_memory_dirty_limit_bytes", "Dirty memory from which on writers wait.", |view, _| {
+        load(&view.dispatch.shared.dirty_bytes_max)
+    }),
+    (Gauge, "larder_memory_pinned_bytes", "Values held for replies that have not left.", |view, _| {
+        view.dispatch.shared.budget.pinned() as f64
+    }),
+    (Gauge, "larder_items_in_memory", "Items in memory.", |_, snapshot| snapshot.total.hot.live as f64),
+    (Gauge, "larder_tombstones", "Removals in memory that no checkpoint has written.", |_, snapshot| {
+        snapshot.total.hot.tombstones as f64
+    }),
+    (Gauge, "larder_items_dirty", "Entries newer than the last checkpoint.", |_, snapshot| {
+        snapshot.total.hot.dirty as f64
+    }),
+    (Counter, "larder_evictions_total", "Items lost for room; only with --memory-only.", |_, snapshot| {
+        snapshot.total.hot.evictions as f64
+    }),
+    (Counter, "larder_evictions_unfetched_total", "Those of them that nobody had read.", |_, snapshot| {
+        snapshot.total.hot.evicted_unfetched as f64
+    }),
+    (
+        Counter,
+        "larder_evictions_active_total",
+        "Those of them that had been read not long before.",
+        |_, snapshot| snapshot.total.hot.evicted_active as f64,
+    ),
+    (Counter, "larder_cooled_total", "Items dropped from memory that the store still has.", |_, snapshot| {
+        snapshot.total.hot.cooled as f64
+    }),
+    (Counter, "larder_reclaimed_total", "Expired items dropped; only with --memory-only.", |_, snapshot| {
+        snapshot.total.hot.reclaimed as f64
+    }),
+    (Counter, "larder_reclaimed_unfetched_total", "Those of them that nobody had read.", |_, snapshot| {
+        snapshot.total.hot.expired_unfetched as f64
+    }),
+];
 
-fn store(text: &mut Text, snapshot: &Snapshot) {
-    let (total, timings) = (&snapshot.total, &snapshot.timings);
-    rows(
-        text,
-        &[
-            (Gauge, "larder_items", "Items stored, in memory or on disk.", total.items as f64),
-            (Gauge, "larder_item_bytes", "Their keys and values.", total.item_bytes as f64),
-            (Gauge, "larder_store_items", "Items in the stores.", total.rows as f64),
-            (Gauge, "larder_store_payload_bytes", "Their keys and values.", total.payload_bytes as f64),
-            (
-                Counter,
-                "larder_checkpoint_rows_total",
-                "Rows that checkpoints wrote or removed.",
-                timings.checkpoint_rows as f64,
-            ),
-            (
-                Counter,
-                "larder_checkpoint_bytes_total",
-                "Keys and values that checkpoints wrote.",
-                timings.checkpoint_bytes as f64,
-            ),
-        ],
-    );
-}
+const STORE: &[Row] = &[
+    (Gauge, "larder_items", "Items stored, in memory or on disk.", |_, snapshot| snapshot.total.items as f64),
+    (Gauge, "larder_item_bytes", "Their keys and values.", |_, snapshot| snapshot.total.item_bytes as f64),
+    (Gauge, "larder_store_items", "Items in the stores.", |_, snapshot| snapshot.total.rows as f64),
+    (Gauge, "larder_store_payload_bytes", "Their keys and values.", |_, snapshot| {
+        snapshot.total.payload_bytes as f64
+    }),
+    (Counter, "larder_checkpoint_rows_total", "Rows that checkpoints wrote or removed.", |_, snapshot| {
+        snapshot.timings.checkpoint_rows as f64
+    }),
+    (Counter, "larder_checkpoint_bytes_total", "Keys and values that checkpoints wrote.", |_, snapshot| {
+        snapshot.timings.checkpoint_bytes as f64
+    }),
+];
+
+/// A figure of the log.
+type LogRow = (Kind, &'static str, &'static str, fn(&LogFigures) -> f64);
+
+const BINLOG: &[LogRow] = &[
+    (Gauge, "larder_binlog_stopped", "1 when a write or sync failed: no more writes.", |log| {
+        f64::from(matches!(log.state, State::Stopped(_)))
+    }),
+    (Gauge, "larder_binlog_disk_full", "1 while the disk has no room for the log.", |log| {
+        f64::from(log.state == State::Full)
+    }),
+    (Gauge, "larder_binlog_appended_lsn", "Last position given.", |log| log.figures.appended_lsn.0 as f64),
+    (Gauge, "larder_binlog_safe_lsn", "Position up to which replies may leave.", |log| log.safe_lsn as f64),
+    (Gauge, "larder_binlog_durable_lsn", "Position up to which a power cut loses nothing.", |log| {
+        log.figures.durable_lsn.0 as f64
+    }),
+    (Gauge, "larder_binlog_trim_lsn", "Position up to which the stores have everything.", |log| {
+        log.figures.trim_lsn.0 as f64
+    }),
+    (Gauge, "larder_binlog_used_bytes", "Log that could not be given back yet.", |log| {
+        log.figures.used_bytes as f64
+    }),
+    (Gauge, "larder_binlog_limit_bytes", "Log at which writers wait (--log-size).", |log| {
+        log.bytes_max as f64
+    }),
+    (Gauge, "larder_binlog_buffered_bytes", "Appended and not written yet.", |log| {
+        log.figures.buffered_bytes as f64
+    }),
+    (Counter, "larder_binlog_writes_total", "Writes to the log.", |log| log.figures.writes as f64),
+    (Counter, "larder_binlog_written_bytes_total", "Written to the log.", |log| {
+        log.figures.written_bytes as f64
+    }),
+    (Counter, "larder_binlog_syncs_total", "Syncs of the log.", |log| log.figures.syncs as f64),
+    (Counter, "larder_binlog_segments_recycled_total", "Files of the log that were used again.", |log| {
+        log.figures.segments_recycled as f64
+    }),
+];
 
 fn binlog(text: &mut Text, log: &LogFigures) {
     let figures = &log.figures;
@@ -318,66 +297,9 @@ fn binlog(text: &mut Text, log: &LogFigures) {
     for (state, count) in [("used", figures.segments), ("ready", figures.segments_ready)] {
         text.sample("larder_binlog_segments", &[("state", state)], count);
     }
-    let stopped = matches!(log.state, State::Stopped(_));
-    let full = log.state == State::Full;
-    rows(
-        text,
-        &[
-            (
-                Gauge,
-                "larder_binlog_stopped",
-                "1 when a write or sync failed: no more writes.",
-                stopped.into(),
-            ),
-            (Gauge, "larder_binlog_disk_full", "1 while the disk has no room for the log.", full.into()),
-            (Gauge, "larder_binlog_appended_lsn", "Last position given.", figures.appended_lsn.0 as f64),
-            (Gauge, "larder_binlog_safe_lsn", "Position up to which replies may leave.", log.safe_lsn as f64),
-            (
-                Gauge,
-                "larder_binlog_durable_lsn",
-                "Position up to which a power cut loses nothing.",
-                figures.durable_lsn.0 as f64,
-            ),
-            (
-                Gauge,
-                "larder_binlog_trim_lsn",
-                "Position up to which the stores have everything.",
-                figures.trim_lsn.0 as f64,
-            ),
-            (
-                Gauge,
-                "larder_binlog_used_bytes",
-                "Log that could not be given back yet.",
-                figures.used_bytes as f64,
-            ),
-            (
-                Gauge,
-                "larder_binlog_limit_bytes",
-                "Log at which writers wait (--log-size).",
-                log.bytes_max as f64,
-            ),
-            (
-                Gauge,
-                "larder_binlog_buffered_bytes",
-                "Appended and not written yet.",
-                figures.buffered_bytes as f64,
-            ),
-            (Counter, "larder_binlog_writes_total", "Writes to the log.", figures.writes as f64),
-            (
-                Counter,
-                "larder_binlog_written_bytes_total",
-                "Written to the log.",
-                figures.written_bytes as f64,
-            ),
-            (Counter, "larder_binlog_syncs_total", "Syncs of the log.", figures.syncs as f64),
-            (
-                Counter,
-                "larder_binlog_segments_recycled_total",
-                "Files of the log that were used again.",
-                figures.segments_recycled as f64,
-            ),
-        ],
-    );
+    for (kind, name, help, value) in BINLOG {
+        text.single(*kind, name, help, value(log));
+    }
 }
 
 fn durations(text: &mut Text, snapshot: &Snapshot) {

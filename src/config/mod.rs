@@ -10,7 +10,7 @@
 //!
 //! Start reading at [`read`].
 
-mod admin;
+mod admin_port;
 mod extended;
 mod flags;
 mod listen;
@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-pub use admin::Admin;
+pub use admin_port::Admin;
 pub use flags::{Flags, VERSION_LINE};
 pub use listen::ListenAddr;
 
