@@ -62,9 +62,9 @@ fn ip(text: &str) -> Result<IpAddr, String> {
 mod tests {
     use super::*;
 
-    fn read(words: &[&str]) -> Result<Option<(String, bool)>, String> {
+    fn read(words: &str) -> Result<Option<(String, bool)>, String> {
         let machine = Machine { cores: 1, working_dir: "/w".into(), port_file: None };
-        match super::super::read(words.iter().map(Into::into), &machine) {
+        match super::super::read(words.split_whitespace().map(Into::into), &machine) {
             Ok(config) => Ok(config.admin.map(|admin| {
                 let is_absolute = admin.token_file.as_ref().is_some_and(|file| file.starts_with("/w"));
                 (admin.address.to_string(), is_absolute)
@@ -75,31 +75,28 @@ mod tests {
 
     #[test]
     fn the_port_is_closed_unless_asked_for_and_guarded_where_others_reach_it() {
-        let cases: [(&[&str], Option<(&str, bool)>); 8] = [
-            (&[], None),
-            (&["--admin-port", "9150"], Some(("127.0.0.1:9150", false))),
-            (&["--admin-port", "-1"], Some(("127.0.0.1:0", false))),
-            (&["--admin-port", "127.0.0.2:9150"], Some(("127.0.0.2:9150", false))),
-            (&["--admin-port", "[::1]:9150"], Some(("[::1]:9150", false))),
-            (&["--admin-port", "9150", "--admin-token-file", "t"], Some(("127.0.0.1:9150", true))),
-            (&["--admin-port", "0.0.0.0:9150", "--admin-token-file", "t"], Some(("0.0.0.0:9150", true))),
-            (
-                &["--admin-port", "9150", "--admin-address", "::", "--admin-token-file", "t"],
-                Some(("[::]:9150", true)),
-            ),
+        let cases = [
+            ("", None),
+            ("--admin-port 9150", Some(("127.0.0.1:9150", false))),
+            ("--admin-port -1", Some(("127.0.0.1:0", false))),
+            ("--admin-port 127.0.0.2:9150", Some(("127.0.0.2:9150", false))),
+            ("--admin-port [::1]:9150", Some(("[::1]:9150", false))),
+            ("--admin-port 9150 --admin-token-file t", Some(("127.0.0.1:9150", true))),
+            ("--admin-port 0.0.0.0:9150 --admin-token-file t", Some(("0.0.0.0:9150", true))),
+            ("--admin-port 9150 --admin-address :: --admin-token-file t", Some(("[::]:9150", true))),
         ];
         for (words, expected) in cases {
-            let expected = expected.map(|(address, guarded)| (address.to_owned(), guarded));
+            let expected = expected.map(|(address, guarded): (&str, bool)| (address.to_owned(), guarded));
             assert_eq!(read(words), Ok(expected), "{words:?}");
         }
-        let refused: &[(&[&str], &str)] = &[
-            (&["--admin-port", "0"], "1 to 65535"),
-            (&["--admin-port", "x"], "1 to 65535"),
-            (&["--admin-port", "0.0.0.0:9150"], "--admin-token-file"),
-            (&["--admin-port", "9150", "--admin-address", "0.0.0.0"], "--admin-token-file"),
-            (&["--admin-port", "9150", "--admin-address", "here"], "not an address"),
-            (&["--admin-port", "127.0.0.1:1", "--admin-address", "::1"], "leave out one"),
-            (&["--admin-token-file", "t"], "--admin-port PORT"),
+        let refused = [
+            ("--admin-port 0", "1 to 65535"),
+            ("--admin-port x", "1 to 65535"),
+            ("--admin-port 0.0.0.0:9150", "--admin-token-file"),
+            ("--admin-port 9150 --admin-address 0.0.0.0", "--admin-token-file"),
+            ("--admin-port 9150 --admin-address here", "not an address"),
+            ("--admin-port 127.0.0.1:1 --admin-address ::1", "leave out one"),
+            ("--admin-token-file t", "--admin-port PORT"),
         ];
         for (words, hint) in refused {
             let refusal = read(words).unwrap_err();
