@@ -1,7 +1,7 @@
 //! The backend with somebody who looks on: some requests are timed and their keys counted, slow ones noted.
 //!
-//! What it costs a request that is not looked at: three loads and a store of memory that this worker alone writes, and
-//! two loads of the pulse, which changes a hundred times a second. No clock is read and nothing is locked.
+//! What it costs a request that is not looked at: two loads and a store of memory that this worker alone writes, and a
+//! load of the pulse, which changes a hundred times a second. No clock is read and nothing is locked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -15,14 +15,15 @@ use crate::base::command::{Command, Op};
 use crate::base::limits::ADMIN_PULSE_MS;
 use crate::base::lsn::Lsn;
 use crate::base::metrics::Histogram;
-use crate::base::time::UnixMs;
+use crate::base::time::{Clock, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::dispatch::Dispatch;
 use crate::proto::{self, Request};
 
 /// One request in so many is sampled, on average.
 pub(super) const SAMPLED_EVERY: u32 = 256;
-/// A request during which the pulse changed so often took at least [`SLOW`].
+/// When the pulse has changed so often since the request before, and the turn is as old as [`SLOW`], this request is
+/// what took long.
 const SLOW_PULSES: u32 = 2;
 /// What counts as slow.
 pub(super) const SLOW: Duration = Duration::from_millis(ADMIN_PULSE_MS);
@@ -48,7 +49,7 @@ impl Pulse {
 pub struct Recorder {
     /// Requests until the next sample.
     left: AtomicU32,
-    /// The pulse at the last sample: each pulse has one, so that a quiet server is seen too.
+    /// The pulse after the last request. Each pulse has a sample, so that a quiet server is seen too.
     pulse: AtomicU32,
     /// A stored value of so many bytes is noted.
     big_floor: AtomicUsize,
@@ -98,24 +99,29 @@ impl Recorder {
     }
 
     /// Whether this request is one that is looked at.
-    fn is_due(&self, pulse: u32) -> bool {
+    #[inline]
+    fn is_due(&self) -> bool {
         let left = self.left.load(Ordering::Relaxed);
-        if left == 0 || pulse != self.pulse.load(Ordering::Relaxed) {
-            return true;
-        }
-        self.left.store(left - 1, Ordering::Relaxed);
-        false
+        self.left.store(left.wrapping_sub(1), Ordering::Relaxed);
+        left == 0
+    }
+
+    /// The pulse has gone on: the next request is looked at. How often it has since it was asked last.
+    fn follow(&self, pulse: u32) -> u32 {
+        let pulses = pulse.wrapping_sub(self.pulse.load(Ordering::Relaxed));
+        self.pulse.store(pulse, Ordering::Relaxed);
+        self.left.store(0, Ordering::Relaxed);
+        pulses
     }
 
     /// Chooses the next one. The gaps differ: a client that alternates between two commands must not show one alone.
-    fn rearm(&self, pulse: u32) {
+    fn rearm(&self) {
         let mut seed = self.seed.load(Ordering::Relaxed);
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
         self.seed.store(seed, Ordering::Relaxed);
         self.left.store((seed >> 32) as u32 % (2 * SAMPLED_EVERY), Ordering::Relaxed);
-        self.pulse.store(pulse, Ordering::Relaxed);
     }
 
     fn record(&self, class: Class, took: Duration) {
@@ -170,22 +176,30 @@ pub struct Observed {
     dispatch: Arc<Dispatch>,
     recorder: Arc<Recorder>,
     pulse: Arc<Pulse>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Observed {
     /// The server's backend as this worker uses it.
-    pub fn new(dispatch: Arc<Dispatch>, recorder: Arc<Recorder>, pulse: Arc<Pulse>) -> Observed {
-        Observed { dispatch, recorder, pulse }
+    pub fn new(
+        dispatch: Arc<Dispatch>,
+        recorder: Arc<Recorder>,
+        pulse: Arc<Pulse>,
+        clock: Arc<dyn Clock>,
+    ) -> Observed {
+        Observed { dispatch, recorder, pulse, clock }
     }
 
     #[cold]
     #[inline(never)]
     fn execute_sampled(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
-        self.recorder.rearm(self.pulse.read());
+        self.recorder.rearm();
         let unsent_bytes = out.unsent_bytes();
         let began = Instant::now();
         let verdict = self.dispatch.execute(request, ask, out);
         let took = began.elapsed();
+        // What lasted was this request: the next one is not to be blamed.
+        self.recorder.pulse.store(self.pulse.read(), Ordering::Relaxed);
         if verdict != Verdict::Done {
             return verdict;
         }
@@ -208,12 +222,16 @@ impl Observed {
         verdict
     }
 
-    /// The pulse has gone on: the request took at least so many pulses but one.
+    /// The pulse has gone on, some hundred times a second at most: during this request, or while nothing was asked.
     #[cold]
     #[inline(never)]
-    fn note_long(&self, request: &Request<'_>, at: UnixMs, pulses: u32) {
-        let took = SLOW.saturating_mul(pulses.saturating_sub(1));
-        self.recorder.note_slow(request, at, took, false);
+    fn follow(&self, request: &Request<'_>, at: UnixMs) {
+        let pulses = self.recorder.follow(self.pulse.read());
+        let turn = Duration::from_millis(self.clock.now().0.saturating_sub(at.0));
+        if pulses >= SLOW_PULSES && turn >= SLOW {
+            let took = turn.min(SLOW.saturating_mul(pulses - 1));
+            self.recorder.note_slow(request, at, took, false);
+        }
     }
 }
 
@@ -222,21 +240,20 @@ impl Backend for Observed {
         self.dispatch.limits()
     }
 
+    #[inline]
     fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
-        let pulse = self.pulse.read();
-        if self.recorder.is_due(pulse) {
+        let recorder = &*self.recorder;
+        if recorder.is_due() {
             return self.execute_sampled(request, ask, out);
         }
         let verdict = self.dispatch.execute(request, ask, out);
-        let pulses = self.pulse.read().wrapping_sub(pulse);
-        if pulses >= SLOW_PULSES {
-            self.note_long(request, ask.now, pulses);
+        if self.pulse.read() != recorder.pulse.load(Ordering::Relaxed) {
+            self.follow(request, ask.now);
         }
         if let Command::Keyed(key, Op::Store(store)) = &request.command
-            && self.recorder.is_big(store.value.len())
-            && verdict == Verdict::Done
+            && recorder.is_big(store.value.len())
         {
-            self.recorder.note_big(&key.bytes, store.value.len());
+            recorder.note_big(&key.bytes, store.value.len());
         }
         verdict
     }
@@ -279,8 +296,8 @@ mod tests {
         let recorder = Recorder::default();
         let (mut samples, mut odd) = (0, 0);
         for number in 0..1_000_000_u32 {
-            if recorder.is_due(0) {
-                recorder.rearm(0);
+            if recorder.is_due() {
+                recorder.rearm();
                 samples += 1;
                 odd += number % 2;
             }
@@ -293,12 +310,10 @@ mod tests {
     #[test]
     fn every_pulse_has_a_sample() {
         let recorder = Recorder::default();
-        recorder.rearm(0);
         recorder.left.store(1000, Ordering::Relaxed);
-        assert!(!recorder.is_due(0) && recorder.is_due(1));
-        recorder.rearm(1);
-        recorder.left.store(1000, Ordering::Relaxed);
-        assert!(!recorder.is_due(1));
+        assert!(!recorder.is_due());
+        assert_eq!((recorder.follow(7), recorder.follow(9)), (7, 2));
+        assert!(recorder.is_due());
     }
 
     #[test]

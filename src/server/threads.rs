@@ -188,7 +188,7 @@ impl Threads {
         let mut inlets = Vec::new();
         let mut workers = Vec::new();
         for (index, traffic) in traffic.into_iter().enumerate() {
-            let worker = Worker::new(index, traffic, around.with(self.backend(index)))?;
+            let worker = Worker::new(index, traffic, around.with(self.backend(index, &around.clock)))?;
             let (inlet, wake) = worker.inlet();
             self.wakes.push(Arc::clone(&wake));
             inlets.push((inlet, wake));
@@ -214,9 +214,10 @@ impl Threads {
     }
 
     /// The backend as this worker uses it.
-    fn backend(&self, worker: usize) -> Arc<Observed> {
+    fn backend(&self, worker: usize, clock: &Arc<dyn Clock>) -> Arc<Observed> {
         let recorder = self.recorders.get(worker).cloned().unwrap_or_default();
-        Arc::new(Observed::new(Arc::clone(&self.dispatch), recorder, Arc::clone(&self.pulse)))
+        let (dispatch, pulse) = (Arc::clone(&self.dispatch), Arc::clone(&self.pulse));
+        Arc::new(Observed::new(dispatch, recorder, pulse, Arc::clone(clock)))
     }
 
     /// What there is to look at.
