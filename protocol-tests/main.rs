@@ -20,6 +20,7 @@ mod page;
 mod process;
 mod random;
 mod real_input;
+mod rust_client;
 mod scale;
 mod skips;
 mod tidy;
