@@ -2,10 +2,11 @@
 //!
 //! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
 //! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_RELEASE` names the release build whose
-//! instructions are counted; `LARDER_PYTHON` names a Python that has
-//! `clients/requirements.txt`.
+//! instructions are counted; `LARDER_PYTHON` names a Python that has `clients/requirements.txt`; `LARDER_PICTURES` names
+//! a folder for pictures of the admin page.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod answers;
 mod backups;
 mod bad_input;
@@ -17,9 +18,11 @@ mod crash;
 mod drivers;
 mod durability;
 mod full_disk;
+mod http;
 mod lost_files;
 mod model;
 mod oracle;
+mod page;
 mod process;
 mod random;
 mod real_input;

@@ -12,6 +12,7 @@
 //!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling, compacts files
 //!  sweeper  removes what has expired or was flushed
 //!  warmer   reads the stores into memory after a start, then ends
+//!  admin    answers HTTP: metrics, health, the page people look at; only with `--admin-port`
 //! ```
 //!
 //! Any worker executes any group's command under that group's mutex; no request hops between threads.
@@ -24,7 +25,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 5 | `server` assembles: open, recover, spawn, join, stop; `tools`: the commands beside `serve` |
-//! | 4 | `net`: sockets and event loops, the only room that names mio and socket2 |
+//! | 4 | `net`: sockets and event loops, the only room that names mio and socket2; `admin`: HTTP for people and their tools, and what workers record for it |
 //! | 3 | `dispatch`: what a request means over all groups: reads of many keys, flush_all, stats |
 //! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; [`client`]: the client library; `config`: the command line of `serve`; `backup`: the form of a backup |
 //! | 1 | [`proto`]: bytes and words; [`route`]: key to group to server; [`engine`]: what a command means; `hot`: the memory tier; `binlog`: the append-only truth; `store`: one redb file a group |
@@ -60,6 +61,8 @@ pub mod engine;
 pub mod proto;
 pub mod route;
 
+#[cfg(feature = "server")]
+pub mod admin;
 #[cfg(feature = "server")]
 pub mod backup;
 #[cfg(feature = "server")]

@@ -2,17 +2,20 @@
 //!
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
+mod looking;
 mod open;
 mod patience;
 mod ports;
 pub mod process;
 mod shown;
 mod threads;
+mod timed_disk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::admin::{Admin, Pulse};
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, UnixMs};
 use crate::binlog::Log;
@@ -42,6 +45,7 @@ pub type ShutDown = Arc<dyn Fn() + Send + Sync>;
 pub struct Server {
     addresses: Vec<SocketAddr>,
     threads: Threads,
+    admin: Option<Admin>,
 }
 
 impl Server {
@@ -66,20 +70,31 @@ impl Server {
     ) -> Result<Server, Fault> {
         let bound = ports::bind(&config.network)?;
         let addresses = ports::addresses(&bound);
+        // Before recovery, which may take a while: who asks whether the server is ready is told so.
+        let pulse: Arc<Pulse> = Arc::default();
+        let admin = looking::open(config, &pulse)?;
         let opened = open::open_on(config, &clock, disks)?;
-        let threads = Threads::spawn(config, clock, bound, opened, shut_down)?;
+        let threads = Threads::spawn(config, Arc::clone(&clock), bound, opened, shut_down, pulse)?;
+        if let Some(admin) = &admin {
+            admin.show(threads.view(clock, ports::listed(&config.network, &addresses)));
+        }
         ports::tell(&config.network, &addresses)?;
         log::info!(
             "larder {}: serving on {}",
             env!("CARGO_PKG_VERSION"),
             ports::named(&config.network, &addresses)
         );
-        Ok(Server { addresses, threads })
+        Ok(Server { addresses, threads, admin })
     }
 
     /// The TCP addresses that it listens on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where the admin port listens, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// Reads the users' file again (SIGHUP).
@@ -89,6 +104,9 @@ impl Server {
 
     /// Ends it: no more requests, a checkpoint of everything, the log closed.
     pub fn stop(self) -> Result<(), Fault> {
+        if let Some(admin) = &self.admin {
+            admin.tell_stopping();
+        }
         self.threads.stop()
     }
 }

@@ -61,6 +61,22 @@ pub const LISTEN_MAX: usize = 64;
 pub const THREADS_DEFAULT_MAX: usize = 4;
 /// The most workers.
 pub const THREADS_MAX: usize = 256;
+/// Connections to the admin port at a time; one more takes the place of the one that has been there longest.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// A request to the admin port with its headers, bytes.
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// Header lines of a request to the admin port.
+pub const ADMIN_HEADERS_MAX: usize = 64;
+/// How long a request to the admin port may take to arrive, and how long the answer to be taken, milliseconds each.
+pub const ADMIN_PATIENCE_MS: u64 = 10_000;
+/// The longest token of the admin port, bytes.
+pub const ADMIN_TOKEN_BYTES_MAX: usize = 1024;
+/// How often whoever looks on counts time, milliseconds: slower than this is noted as slow.
+pub const ADMIN_PULSE_MS: u64 = 10;
+/// Points of the page's plots, and the seconds between two of them: ten minutes.
+pub const ADMIN_POINTS_MAX: usize = 300;
+/// See [`ADMIN_POINTS_MAX`].
+pub const ADMIN_POINT_S: u64 = 2;
 /// Memory for items (`-m`), in units of 1024 * 1024 bytes: default and bound.
 pub const MEMORY_MB_DEFAULT: u64 = 64;
 /// See [`MEMORY_MB_DEFAULT`].

@@ -2,12 +2,13 @@
 //!
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
 //! stored ([`item`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), the names of what
-//! decides where a key lives ([`placement`]), every limit ([`limits`]), what is counted ([`counters`]), how things fail
-//! ([`fault`]), and the search for a byte ([`search`]).
+//! decides where a key lives ([`placement`]), every limit ([`limits`]), what is counted ([`counters`],
+//! [`metrics`]), how things fail ([`fault`]), and the search for a byte ([`search`]).
 //!
 //! May import: nothing of the house.
 //!
-//! Invariants: no I/O, no clock reads, no locks; all types are plain values. `limits` asserts at compile time how the
+//! Invariants: no I/O, no clock reads, no locks; all types are plain values, but for the
+//! counters of `metrics`, which are atomic. `limits` asserts at compile time how the
 //! limits relate to each other.
 //!
 //! Start reading at [`command`], then [`effect`].
@@ -19,6 +20,7 @@ pub mod fault;
 pub mod item;
 pub mod limits;
 pub mod lsn;
+pub mod metrics;
 pub mod placement;
 pub mod reply;
 pub mod search;

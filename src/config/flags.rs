@@ -110,6 +110,16 @@ pub struct Flags {
     #[arg(long, value_name = "NAME")]
     pub hash_tag: Option<String>,
 
+    /// Metrics, health and a page to look at over HTTP: port (on 127.0.0.1), ip:port, or -1 for any free port
+    #[arg(long, value_name = "PORT")]
+    pub admin_port: Option<String>,
+    /// Listen on this address instead; others than loopback need a token
+    #[arg(long, value_name = "IP")]
+    pub admin_address: Option<String>,
+    /// Ask for the token in the first line of this file (Authorization: Bearer TOKEN)
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
     /// Refuse flush_all
     #[arg(short = 'F', long)]
     pub disable_flush_all: bool,

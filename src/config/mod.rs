@@ -10,6 +10,7 @@
 //!
 //! Start reading at [`read`].
 
+mod admin_port;
 mod extended;
 mod flags;
 mod listen;
@@ -22,6 +23,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+pub use admin_port::Admin;
 pub use flags::{Flags, VERSION_LINE};
 pub use listen::ListenAddr;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub allow: Allow,
     /// Statistics by key prefix.
     pub prefixes: Prefixes,
+    /// Where people look, if anywhere.
+    pub admin: Option<Admin>,
     /// The process itself.
     pub process: Process,
     /// What was accepted and has no effect, in words for the log.

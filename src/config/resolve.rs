@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Allow, Config, Data, Flags, Fsync, Keep, ListenAddr, Machine, Memory, Network, PlacementChoice, Prefixes,
-    Process, UnixSocket, extended, listen, number,
+    Process, UnixSocket, admin_port, extended, listen, number,
 };
 use crate::base::limits;
 use crate::route::{Hash, HashTag};
@@ -33,6 +33,7 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
         placement: placement(&flags)?,
         prefixes: prefixes(&flags)?,
         allow: allow(&flags, machine),
+        admin: admin_port::admin(&flags, machine)?,
         process: process(&flags, machine)?,
         notes,
     })

@@ -59,6 +59,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
         allow: Allow { flush: true, shutdown: false, cas: true, dump: true, watch: true, auth_file: None },
         prefixes: Prefixes { delimiter: b':', counted: false },
         process: Process::default(),
+        admin: None,
         notes: Vec::new(),
     };
     check(|config| config, [("", expected.clone()), ("serve", expected)]);

@@ -226,6 +226,11 @@ impl Outbox {
         self.waiting.front().map(|part| part.lsn)
     }
 
+    /// The LSN that the last waiting part waits for: what is put now leaves behind it.
+    pub fn waits_last(&self) -> Option<Lsn> {
+        self.waiting.back().map(|part| part.lsn)
+    }
+
     /// Whether everything put has left.
     pub fn is_empty(&self) -> bool {
         self.sent == self.end

@@ -1,6 +1,8 @@
 //! Dirty entries to the store: in chunks sorted by key, the log synced past each first (DESIGN rules 5 and 7).
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -72,7 +74,9 @@ impl Group {
             core.wants_room = false;
             (core.hot.take_dirty(), core.trail.last())
         };
+        let began = Instant::now();
         let result = self.write_dirty(store, &dirty, applied);
+        self.count_checkpoint(began, &result);
         let mut core = self.core.lock();
         match &result {
             Ok(report) => {
@@ -84,6 +88,14 @@ impl Group {
         }
         drop(core);
         result
+    }
+
+    fn count_checkpoint(&self, began: Instant, result: &Result<Report, Fault>) {
+        let Ok(report) = result else { return };
+        let timings = &self.shared.timings;
+        timings.checkpoint.record(began.elapsed());
+        timings.checkpoint_rows.fetch_add(report.rows as u64, Ordering::Relaxed);
+        timings.checkpoint_bytes.fetch_add(report.bytes as u64, Ordering::Relaxed);
     }
 
     fn write_dirty(&self, store: &Store, dirty: &DirtyList, applied: Lsn) -> Result<Report, Fault> {

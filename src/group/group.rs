@@ -13,6 +13,7 @@ use crate::base::counters::GroupCounters;
 use crate::base::effect::{Cause, Effect, FlushMark, Removal};
 use crate::base::item::Item;
 use crate::base::lsn::{GroupId, Lsn};
+use crate::base::metrics::Timings;
 use crate::base::reply::{Denial, Reply};
 use crate::base::time::{Exptime, UnixMs};
 use crate::base::version::{Stamp, Version, VersionClock};
@@ -42,6 +43,8 @@ pub struct Shared {
     pub bell: Bell,
     /// More dirty bytes than this and writers wait.
     pub dirty_bytes_max: AtomicU64,
+    /// How long its work takes.
+    pub timings: Arc<Timings>,
     /// Why checkpoints fail, if they do: what writers are told instead of waiting for ever.
     pub trouble: Trouble,
 }
@@ -258,11 +261,15 @@ impl Group {
                     let Some(store) = &self.store else { return Err(Busy) };
                     core.counters.cold_reads += 1;
                     cold_tries += 1;
+                    let began = core.cold_read_to_time();
                     let found = if cold_tries > COLD_TRIES_MAX {
                         store.read(&asked.key.bytes, &mut row)
                     } else {
                         MutexGuard::unlocked(core, || store.read(&asked.key.bytes, &mut row))
                     };
+                    if let Some(began) = began {
+                        self.shared.timings.cold_read.record(began.elapsed());
+                    }
                     match found {
                         Ok(found) => {
                             if let (Some(item), true) = (&found, generation == core.generation) {

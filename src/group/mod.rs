@@ -3,7 +3,7 @@
 //! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store),
 //! [`compaction`] (which file is written anew), [`recovery`] (log records
 //! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory), [`listing`] (everything, key after
-//! key) and [`keeper`] (the thread that decides which group is checkpointed when).
+//! key), [`peek`] (one key, unnoticed) and [`keeper`] (the thread that decides which group is checkpointed when).
 //!
 //! May import: base, engine, hot, binlog, store.
 //!
@@ -21,6 +21,7 @@ pub mod figures;
 pub mod group;
 pub mod keeper;
 pub mod listing;
+pub mod peek;
 pub mod recovery;
 mod rows;
 pub mod sweep;

@@ -109,10 +109,11 @@ pub struct Surroundings<B> {
     pub settings: Settings,
 }
 
-impl<B> Clone for Surroundings<B> {
-    fn clone(&self) -> Self {
+impl<B> Surroundings<B> {
+    /// The same around another backend: each worker may have its own.
+    pub fn with<C>(&self, backend: Arc<C>) -> Surroundings<C> {
         Surroundings {
-            backend: Arc::clone(&self.backend),
+            backend,
             clock: Arc::clone(&self.clock),
             registry: Arc::clone(&self.registry),
             open: Arc::clone(&self.open),

@@ -8,9 +8,11 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::patience::patiently;
+use super::timed_disk::TimedDisk;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
 use crate::base::lsn::{GroupId, Lsn};
+use crate::base::metrics::Timings;
 use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
 use crate::binlog::{self, RealDisk, Recovery, Starts};
@@ -85,7 +87,7 @@ pub(super) fn open_on(config: &Config, clock: &Arc<dyn Clock>, disks: &Disks) ->
 
 fn open_nothing(config: &Config) -> Result<Opened, Fault> {
     let placement = placement(&config.placement)?;
-    let shared = Arc::new(shared(config, 0, Version(u64::MAX)));
+    let shared = Arc::new(shared(config, 0, Version(u64::MAX), Arc::default()));
     let group = |id| {
         Group::new(GroupId(id), Arc::clone(&shared), None, memory(config, &placement, &shared), Version::ZERO)
     };
@@ -109,11 +111,13 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
         Some(disk) => Arc::clone(disk),
         None => Arc::new(RealDisk::open(&directory.binlog())?),
     };
+    let timings: Arc<Timings> = Arc::default();
+    let disk: Arc<dyn binlog::Disk> = Arc::new(TimedDisk { disk, timings: Arc::clone(&timings) });
     let reserve = directory.reserve()?;
     let (mut starts, incarnation, floor) = on_reserve(&reserve, || Starts::open(Arc::clone(&disk)))?;
     let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
     starts.raise(ceiling)?;
-    let shared = Arc::new(shared(config, identity.server, ceiling));
+    let shared = Arc::new(shared(config, identity.server, ceiling, Arc::clone(&timings)));
     let mut ledger = directory.ledger(&identity)?;
     let stores = open_stores(config, &directory, &identity, &mut ledger, disks)?;
     let rows: u64 = stores.iter().map(|store| store.state().rows).sum();
@@ -240,7 +244,7 @@ fn open_stores(
     (0..group_count).map(&mut open).collect()
 }
 
-fn shared(config: &Config, server: u16, ceiling: Version) -> Shared {
+fn shared(config: &Config, server: u16, ceiling: Version, timings: Arc<Timings>) -> Shared {
     let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
     Shared {
         log: OnceLock::new(),
@@ -250,6 +254,7 @@ fn shared(config: &Config, server: u16, ceiling: Version) -> Shared {
         version_ceiling: AtomicU64::new(ceiling.0),
         bell: Default::default(),
         dirty_bytes_max: AtomicU64::new(config.memory.bytes / DIRTY_PART),
+        timings,
         trouble: Default::default(),
     }
 }

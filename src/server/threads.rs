@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use super::ShutDown;
 use super::open::Opened;
+use crate::admin::{Observed, Pulse, Recorder, View};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::time::Clock;
 use crate::binlog::Subscription;
@@ -35,6 +36,9 @@ pub(super) struct Threads {
     sweep_bell: Arc<Bell>,
     keeper: Arc<Keeper>,
     dispatch: Arc<Dispatch>,
+    /// What each worker records for whoever looks.
+    recorders: Vec<Arc<Recorder>>,
+    pulse: Arc<Pulse>,
     control: Arc<Wiring>,
     /// Locked until everything has ended.
     _directory: Option<Directory>,
@@ -94,6 +98,7 @@ impl Threads {
         bound: Vec<Bound>,
         opened: Opened,
         shut_down: ShutDown,
+        pulse: Arc<Pulse>,
     ) -> Result<Threads, Fault> {
         let stop = Arc::new(AtomicBool::new(false));
         let registry = Arc::new(Registry::default());
@@ -121,6 +126,8 @@ impl Threads {
             sweep_bell: Arc::default(),
             keeper,
             dispatch: Arc::clone(&dispatch),
+            recorders: traffic.iter().map(|_| Arc::default()).collect(),
+            pulse,
             control,
             _directory: opened.directory,
         };
@@ -184,7 +191,7 @@ impl Threads {
         let mut inlets = Vec::new();
         let mut workers = Vec::new();
         for (index, traffic) in traffic.into_iter().enumerate() {
-            let worker = Worker::new(index, traffic, around.clone())?;
+            let worker = Worker::new(index, traffic, around.with(self.backend(index, &around.clock)))?;
             let (inlet, wake) = worker.inlet();
             self.wakes.push(Arc::clone(&wake));
             inlets.push((inlet, wake));
@@ -207,6 +214,18 @@ impl Threads {
         self.serving
             .push(spawn("listener", move || ended("listener", listener.run())).map_err(io::Error::other)?);
         Ok(())
+    }
+
+    /// The backend as this worker uses it.
+    fn backend(&self, worker: usize, clock: &Arc<dyn Clock>) -> Arc<Observed> {
+        let recorder = self.recorders.get(worker).cloned().unwrap_or_default();
+        let (dispatch, pulse) = (Arc::clone(&self.dispatch), Arc::clone(&self.pulse));
+        Arc::new(Observed::new(dispatch, recorder, pulse, Arc::clone(clock)))
+    }
+
+    /// What there is to look at.
+    pub(super) fn view(&self, clock: Arc<dyn Clock>, addresses: Vec<String>) -> View {
+        View { dispatch: Arc::clone(&self.dispatch), recorders: self.recorders.clone(), clock, addresses }
     }
 
     /// Lets the log wake the workers.
