@@ -1,6 +1,7 @@
 //! Words to bytes, the other way: requests as a client writes them.
 
 use super::meta_reply::put_key_text;
+use super::line::NOREPLY;
 use super::reply::{LINE_END, put_number};
 use super::{ClassicForm, Form, MetaForm, MetaVerb, Request};
 use crate::base::command::{
@@ -54,7 +55,11 @@ fn put_keyed(key: &Key<'_>, op: &Op<'_>, form: ClassicForm, out: &mut impl Sink)
     match op {
         Op::Store(store) => put_store(&key.bytes, store, form, out),
         Op::Get(get) => return put_read(Keys(&key.bytes), get, form, out),
-        Op::Delete(_) => put_line(b"delete ", &key.bytes, None::<u64>, form, out),
+        Op::Delete(_) => {
+            // As the last word this key would say that no answer is wanted: the zero of old clients goes behind it.
+            let zero = (*key.bytes == *NOREPLY && !form.noreply).then_some(0);
+            put_line(b"delete ", &key.bytes, zero, form, out);
+        }
         Op::Touch(exptime) => put_line(b"touch ", &key.bytes, Some(exptime.0), form, out),
         Op::Arith(arith) => {
             let verb: &[u8] = if arith.direction == Direction::Incr { b"incr " } else { b"decr " };
