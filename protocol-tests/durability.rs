@@ -105,7 +105,7 @@ impl Rig {
         let backend = &self.server.as_ref().unwrap().backend;
         let safe = backend.safe_lsn();
         if backend.is_stopped() {
-            self.conn.outbox.fail_waiting(safe, b"SERVER_ERROR lost\r\n");
+            self.conn.fail_waiting(safe, b"SERVER_ERROR lost\r\n");
         }
         self.conn.outbox.release(safe);
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];

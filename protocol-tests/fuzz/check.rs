@@ -2,7 +2,7 @@
 //!
 //! Any split gives the same steps; a step takes at least a byte and no more than were given; a hint says exactly how
 //! much is missing; keys, values and opaques are within their limits; a request survives being written and read; its
-//! answers are whole lines or nothing; nothing panics.
+//! answers are whole lines, or a frame, or nothing; nothing panics.
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::mem::discriminant;
@@ -134,16 +134,19 @@ impl Stream<'_> {
                 (self.total, self.searched, self.bytes) = (total, searched, bytes);
                 return Ok(false);
             }
-            Step::Request { length, swallow, .. } | Step::Reject { length, swallow, .. } => (length, swallow),
+            Step::Request { length, swallow, .. }
+            | Step::Reject { length, swallow, .. }
+            | Step::Refuse { length, swallow, .. } => (length, swallow),
             Step::Close => (given, 0),
         };
         if !(1..=given).contains(&length) {
             return Err(format!("takes {length} of {given}: {}", shown(&step)));
         }
         self.steps.push(shown(&step));
-        self.closed = matches!(step, Step::Close);
-        self.too_long = self.closed && given > LINE_BYTES_MAX && !bytes.contains(&b'\n');
-        self.bytes = bytes[length..].to_vec();
+        self.closed = matches!(step, Step::Close | Step::Refuse { closes: true, .. });
+        self.too_long =
+            self.closed && given > LINE_BYTES_MAX && !bytes.contains(&b'\n') && bytes.first() != Some(&0x80);
+        self.bytes = if self.closed { Vec::new() } else { bytes[length..].to_vec() };
         (self.swallow, self.total, self.searched) = (swallow, 0, 0);
         Ok(true)
     }
@@ -227,7 +230,7 @@ fn survives_writing(codec: &Codec, request: &Request<'_>) -> Judged<()> {
     }
 }
 
-/// Every answer that a request about one key can get is whole lines, or nothing where none is wanted.
+/// Every answer that a request about one key can get is whole, and nothing where none is wanted.
 fn answers_are_whole(request: &Request<'_>) -> Judged<()> {
     let Command::Keyed(key, _) = &request.command else { return Ok(()) };
     for reply in replies() {
@@ -235,6 +238,7 @@ fn answers_are_whole(request: &Request<'_>) -> Judged<()> {
         proto::encode_reply(&request.form, key, &reply, &mut out);
         let is_whole = match request.form {
             Form::Classic(ClassicForm { noreply: true, .. }) => out.is_empty(),
+            Form::Binary(_) => out.is_empty() || is_frame(&out),
             _ => out.is_empty() || out.ends_with(b"\r\n"),
         };
         if !is_whole {
@@ -242,6 +246,14 @@ fn answers_are_whole(request: &Request<'_>) -> Judged<()> {
         }
     }
     Ok(())
+}
+
+/// Whether this is one answering frame, whose lengths are true.
+fn is_frame(answer: &[u8]) -> bool {
+    let Some((header, body)) = answer.split_first_chunk::<24>() else { return false };
+    let body_bytes = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    let head_bytes = usize::from(header[4]) + usize::from(u16::from_be_bytes([header[2], header[3]]));
+    header[0] == 0x81 && body_bytes as usize == body.len() && head_bytes <= body.len()
 }
 
 /// One reply of every kind.
@@ -283,6 +295,9 @@ fn shown(step: &Step<'_>) -> String {
     match step {
         Step::NeedMore { total, .. } => format!("more {total}"),
         Step::Close => "close".into(),
+        Step::Refuse { refusal, length, swallow, closes } => {
+            format!("refuse {length}+{swallow} {refusal:?} closes {closes}")
+        }
         Step::Reject { reply, length, swallow } => {
             format!("reject {length}+{swallow} {}", String::from_utf8_lossy(reply))
         }
@@ -331,6 +346,9 @@ fn place(step: &Step<'_>) -> u64 {
     match step {
         Step::NeedMore { total, .. } => hash_of(&("more", total.ilog2())),
         Step::Close => hash_of(&"close"),
+        Step::Refuse { refusal, swallow, closes, .. } => {
+            hash_of(&(refusal.status as u16, *swallow > 0, *closes))
+        }
         Step::Reject { reply, swallow, .. } => hash_of(&(reply, *swallow > 0)),
         Step::Request { request, swallow, .. } => {
             let command = match &request.command {

@@ -9,9 +9,10 @@
 //! `LARDER_FUZZ_SEED` repeats a run. An input that breaks a rule is made as short as it can be and printed in the form
 //! of `kept/*.txt`; put it there together with the repair: those are played first, every time.
 //!
-//! `check` holds the rules, `grammar` writes requests, `mutate` spoils them, `pool` remembers the inputs that led the
+//! `check` holds the rules, `grammar` and `frames` write requests, `mutate` spoils them, `pool` remembers the inputs that led the
 //! codec where none had before. Start reading at [`fuzz`].
 mod check;
+mod frames;
 mod grammar;
 mod mutate;
 mod pool;
@@ -22,7 +23,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use larder::proto::{self, Limits, Request, Step};
+use larder::proto::{self, Limits, Protocols, Request, Step};
 
 use crate::random::Random;
 use crate::skips;
@@ -36,6 +37,8 @@ const LIMITS: Limits = Limits {
     dump_enabled: true,
     watch_enabled: true,
     shutdown_enabled: true,
+    protocols: Protocols::Any,
+    sasl: false,
 };
 /// Inputs of the ordinary run.
 const SHORT_RUN: u64 = 4000;
@@ -79,6 +82,30 @@ fn meta() {
         grammar: grammar::meta,
         words: grammar::META_WORDS,
         transcripts: &["meta/", "framing/"],
+    });
+}
+
+#[test]
+fn binary() {
+    fuzz(&Codec {
+        name: "binary",
+        decode: |bytes, _| proto::binary::decode(bytes, false, &LIMITS),
+        write: |request, out| proto::write_request(request, out),
+        grammar: frames::frame,
+        words: frames::WORDS,
+        transcripts: &[],
+    });
+}
+
+#[test]
+fn sasl() {
+    fuzz(&Codec {
+        name: "sasl",
+        decode: |bytes, _| proto::binary::decode(bytes, false, &Limits { sasl: true, ..LIMITS }),
+        write: |request, out| proto::write_request(request, out),
+        grammar: frames::frame,
+        words: frames::WORDS,
+        transcripts: &[],
     });
 }
 

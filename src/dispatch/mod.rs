@@ -13,6 +13,7 @@
 //! Start reading at [`Dispatch::execute`].
 
 mod admin;
+mod binary;
 pub mod dump;
 mod follow;
 pub mod prefixes;
