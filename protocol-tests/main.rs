@@ -12,6 +12,7 @@ mod client;
 mod command_line;
 mod drivers;
 mod durability;
+mod frames;
 mod fuzz;
 mod model;
 mod oracle;

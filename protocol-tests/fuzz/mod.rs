@@ -93,7 +93,7 @@ fn binary() {
         write: |request, out| proto::write_request(request, out),
         grammar: frames::frame,
         words: frames::WORDS,
-        transcripts: &[],
+        transcripts: &["binary/"],
     });
 }
 

@@ -1,5 +1,6 @@
 //! The inputs that later ones are made from: the corpus, and what led the codec where nothing had before.
 use std::collections::HashSet;
+use std::env;
 
 use super::Codec;
 use super::mutate::{INPUT_BYTES_MAX, mutate};
@@ -32,7 +33,8 @@ impl Pool {
         };
         let mut inputs: Vec<Vec<u8>> = transcripts::all().iter().filter(|t| is_ours(t)).map(sent).collect();
         inputs.retain(|input| input.len() <= INPUT_BYTES_MAX);
-        assert!(inputs.len() > 20 || codec.transcripts.is_empty(), "the corpus of {} is found", codec.name);
+        let is_partial = codec.transcripts.is_empty() || env::var_os("TRANSCRIPT").is_some();
+        assert!(inputs.len() > 20 || is_partial, "the corpus of {} is found", codec.name);
         inputs.push(Vec::new());
         Pool { inputs, places: HashSet::new(), next: 0 }
     }
