@@ -2,7 +2,7 @@
 //!
 //! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
 //! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_PYTHON` names a Python that has
-//! `clients/requirements.txt`.
+//! `clients/requirements.txt`; `LARDER_FUZZ_SECONDS` and `LARDER_FUZZ_SEED` make the fuzzing of the codecs long (`fuzz`).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod answers;

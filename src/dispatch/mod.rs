@@ -3,7 +3,7 @@
 //!
 //! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
-//! ask ([`users`]).
+//! ask ([`users`]); what only frames ask (`binary`).
 //!
 //! May import: base, proto, route, engine, hot, binlog, store, group, conn.
 //!
