@@ -1,15 +1,18 @@
 //! The one test binary. Every module is one kind of proof; the transcripts are the contract on the wire.
 //!
 //! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
-//! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_PYTHON` names a Python that has
-//! `clients/requirements.txt`; `LARDER_FUZZ_SECONDS` and `LARDER_FUZZ_SEED` make the fuzzing of the codecs long (`fuzz`).
+//! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_RELEASE` names the release build whose
+//! instructions are counted; `LARDER_PYTHON` names a Python that has `clients/requirements.txt`; `LARDER_FUZZ_SECONDS` and
+//! `LARDER_FUZZ_SEED` make the fuzzing of the codecs long (`fuzz`).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod answers;
 mod bad_input;
+mod budgets;
 mod capable;
 mod client;
 mod command_line;
+mod crash;
 mod drivers;
 mod durability;
 mod frames;
@@ -19,6 +22,7 @@ mod oracle;
 mod process;
 mod random;
 mod real_input;
+mod rust_client;
 mod scale;
 mod skips;
 mod tidy;
