@@ -3,7 +3,8 @@
 //! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
 //! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_RELEASE` names the release build whose
 //! instructions are counted; `LARDER_PYTHON` names a Python that has `clients/requirements.txt`; `LARDER_PICTURES` names
-//! a folder for pictures of the admin page.
+//! a folder for pictures of the admin page; `LARDER_FUZZ_SECONDS` and `LARDER_FUZZ_SEED` make the fuzzing of the codecs
+//! long (`fuzz`).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod admin;
@@ -17,7 +18,9 @@ mod command_line;
 mod crash;
 mod drivers;
 mod durability;
+mod frames;
 mod full_disk;
+mod fuzz;
 mod http;
 mod lost_files;
 mod model;

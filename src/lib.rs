@@ -34,8 +34,8 @@
 //! # One `set`
 //!
 //! 1. `net/worker.rs`, `Worker::serve`: one read from the socket.
-//! 2. `conn/connection.rs`, `Connection::turn`: finds whole requests; [`proto::decode`] makes a
-//!    [`Command`](base::command::Command).
+//! 2. `conn/connection.rs`, `Connection::turn`: finds whole requests; [`proto::decode`], or
+//!    [`proto::binary::decode`], makes a [`Command`](base::command::Command).
 //! 3. `dispatch/mod.rs`, `Dispatch::keyed`: [`route::Placement::group`] names the group.
 //! 4. `group/group.rs`, `Group::submit`, under the group's lock: [`engine::execute`] says what it means, `Log::append`
 //!    gives the change its LSN, [`proto::encode_reply`] writes the reply into the connection's outbox, `Hot::put`

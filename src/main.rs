@@ -47,6 +47,7 @@ fn machine() -> Machine {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         working_dir: std::env::current_dir().unwrap_or_default(),
         port_file: std::env::var_os("MEMCACHED_PORT_FILENAME").map(Into::into),
+        sasl_file: std::env::var_os("MEMCACHED_SASL_PWDB").map(Into::into),
     }
 }
 

@@ -138,7 +138,7 @@ impl Rig {
         let backend = &self.server.as_ref().unwrap().backend;
         let safe = backend.safe_lsn();
         if backend.is_stopped() {
-            self.conn.get_mut().outbox.fail_waiting(safe, b"SERVER_ERROR lost\r\n");
+            self.conn.get_mut().fail_waiting(safe, b"SERVER_ERROR lost\r\n");
         }
         self.conn.get_mut().outbox.release(safe);
         taken(self.conn.get_mut())

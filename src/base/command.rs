@@ -30,6 +30,10 @@ pub enum Command<'a> {
     Quit,
     /// The name and password of a client (`-Y`): the payload of the storage command that carries it.
     Authenticate(&'a [u8]),
+    /// Which ways there are to authenticate by SASL (`-S`).
+    SaslMechanisms,
+    /// A step of authenticating by SASL.
+    Sasl(Sasl<'a>),
     /// Administration that steers memcached's own workings and has no meaning here: it is answered and does nothing.
     Tuning(Tuning<'a>),
     /// Listing of all keys (`lru_crawler metadump`, `mgdump`).
@@ -239,6 +243,17 @@ pub enum StatsTopic<'a> {
     Groups,
     /// A topic that is not known here.
     Unknown(&'a [u8]),
+}
+
+/// A step of authenticating by SASL (RFC 4422).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sasl<'a> {
+    /// The way that the client chose.
+    pub mechanism: &'a [u8],
+    /// What the client says to it.
+    pub response: &'a [u8],
+    /// Whether the client begins with it.
+    pub is_first: bool,
 }
 
 /// How to end.

@@ -25,6 +25,8 @@ pub const META_WORDS_MAX: usize = 20;
 pub const AUTH_LINE_BYTES_MIN: usize = 6;
 /// The longest name and password of a client, bytes.
 pub const AUTH_BYTES_MAX: usize = 16 * 1024;
+/// The longest name of a way to authenticate by SASL, bytes: memcached's.
+pub const SASL_MECHANISM_BYTES_MAX: usize = 32;
 
 /// The highest `verbosity`; more is taken for it.
 pub const VERBOSITY_MAX: u32 = 2;

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn read(words: &str) -> Result<Option<(String, bool)>, String> {
-        let machine = Machine { cores: 1, working_dir: "/w".into(), port_file: None };
+        let machine = Machine { cores: 1, working_dir: "/w".into(), port_file: None, sasl_file: None };
         match super::super::read(words.split_whitespace().map(Into::into), &machine) {
             Ok(config) => Ok(config.admin.map(|admin| {
                 let is_absolute = admin.token_file.as_ref().is_some_and(|file| file.starts_with("/w"));

@@ -138,7 +138,11 @@ pub struct Flags {
     /// Ask for a name and password out of this file of user:password lines
     #[arg(short = 'Y', long, value_name = "FILE")]
     pub auth_file: Option<PathBuf>,
-    /// Protocol: auto or ascii
+    /// Ask clients of the binary protocol to authenticate by SASL PLAIN, with a user of -Y's file; without -Y the file is
+    /// MEMCACHED_SASL_PWDB's, and nobody else is served
+    #[arg(short = 'S', long)]
+    pub enable_sasl: bool,
+    /// Protocol: auto, ascii or binary
     #[arg(short = 'B', long, value_name = "NAME")]
     pub protocol: Option<String>,
     /// Count by key prefix, which ends at this character
@@ -179,8 +183,6 @@ pub struct Flags {
     /// Accepted, no effect: data is kept in --data-dir
     #[arg(short = 'e', long, value_name = "FILE")]
     pub memory_file: Option<PathBuf>,
-    #[arg(short = 'S', long, hide = true)]
-    pub enable_sasl: bool,
     #[arg(short = 'Z', long, hide = true)]
     pub enable_ssl: bool,
 }

@@ -153,6 +153,22 @@ pub struct Allow {
     pub watch: bool,
     /// The file of names and passwords, absolute; `None` asks for none.
     pub auth_file: Option<PathBuf>,
+    /// Which protocols clients may speak.
+    pub protocol: Protocol,
+    /// Whether clients of the binary protocol authenticate, by SASL; then there is an `auth_file`.
+    pub sasl: bool,
+}
+
+/// Which protocols clients may speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Whichever the first byte of a connection is of.
+    #[default]
+    Auto,
+    /// Text.
+    Ascii,
+    /// Binary.
+    Binary,
 }
 
 /// Statistics by key prefix.
@@ -186,6 +202,8 @@ pub struct Machine {
     pub working_dir: PathBuf,
     /// `MEMCACHED_PORT_FILENAME`.
     pub port_file: Option<PathBuf>,
+    /// `MEMCACHED_SASL_PWDB`.
+    pub sasl_file: Option<PathBuf>,
 }
 
 /// Why there is no server to run.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::*;
 
 fn machine() -> Machine {
-    Machine { cores: 8, working_dir: PathBuf::from("/srv/here"), port_file: None }
+    Machine { cores: 8, working_dir: PathBuf::from("/srv/here"), port_file: None, sasl_file: None }
 }
 
 fn read_line(line: &str) -> Result<Config, Stop> {
@@ -56,7 +56,16 @@ fn without_flags_it_is_safe_and_keeps_data() {
             log_bytes: None,
         }),
         placement: PlacementChoice::default(),
-        allow: Allow { flush: true, shutdown: false, cas: true, dump: true, watch: true, auth_file: None },
+        allow: Allow {
+            flush: true,
+            shutdown: false,
+            cas: true,
+            dump: true,
+            watch: true,
+            auth_file: None,
+            protocol: Protocol::Auto,
+            sasl: false,
+        },
         prefixes: Prefixes { delimiter: b':', counted: false },
         process: Process::default(),
         admin: None,
@@ -178,24 +187,44 @@ fn what_is_kept() {
 }
 
 #[test]
-fn switches() {
-    let allow =
-        |flush, shutdown, cas, dump, watch| Allow { flush, shutdown, cas, dump, watch, auth_file: None };
+fn protocols_and_users() {
+    let row = |protocol, sasl, file: Option<&str>| (protocol, sasl, file.map(PathBuf::from));
+    let users = Some("/srv/here/users");
+    let shown = |config: Config| (config.allow.protocol, config.allow.sasl, config.allow.auth_file);
     check(
-        |config| config.allow,
+        shown,
         [
-            ("-F", allow(false, false, true, true, true)),
-            ("-A", allow(true, true, true, true, true)),
-            ("-C", allow(true, false, false, true, true)),
-            ("-XW", allow(true, false, true, false, false)),
-            ("-B ascii -B auto --protocol=ascii", allow(true, false, true, true, true)),
+            ("", row(Protocol::Auto, false, None)),
+            ("-B auto", row(Protocol::Auto, false, None)),
+            ("-B auto --protocol=ascii", row(Protocol::Ascii, false, None)),
+            ("-B binary", row(Protocol::Binary, false, None)),
+            ("-Y users", row(Protocol::Ascii, false, users)),
+            ("-S -Y users", row(Protocol::Auto, true, users)),
+            ("-S -Y users -B binary", row(Protocol::Binary, true, users)),
+        ],
+    );
+    let machine = Machine { sasl_file: Some("others".into()), ..machine() };
+    let read = |words: &str| read(words.split_whitespace().map(Into::into), &machine).map(shown).unwrap();
+    assert_eq!(read("-S"), row(Protocol::Binary, true, Some("/srv/here/others")));
+    assert_eq!(read("-S -Y users"), row(Protocol::Auto, true, users));
+    assert_eq!(read(""), row(Protocol::Auto, false, None));
+}
+
+#[test]
+fn switches() {
+    check(
+        |Config { allow, .. }| [allow.flush, allow.shutdown, allow.cas, allow.dump, allow.watch],
+        [
+            ("-F", [false, false, true, true, true]),
+            ("-A", [true, true, true, true, true]),
+            ("-C", [true, false, false, true, true]),
+            ("-XW", [true, false, true, false, false]),
             (
                 "--disable-flush-all --enable-shutdown --disable-cas --disable-dumping --disable-watch",
-                allow(false, true, false, false, false),
+                [false, true, false, false, false],
             ),
         ],
     );
-    check(|config| config.allow.auth_file, [("-Y users", Some("/srv/here/users".into()))]);
     check(
         |config| (config.prefixes.delimiter, config.prefixes.counted),
         [("-D /", (b'/', true)), ("-D-", (b'-', true)), ("-D -", (b'-', true))],
@@ -292,9 +321,10 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-I m", ["-I m", "not a size"]),
     ("-I 99999999999g", ["-I 9", "not a size"]),
     ("-I 5é", ["-I 5é", "not a size"]),
-    ("-B http", ["-B http", "-B ascii"]),
-    ("-B binary", ["no binary protocol yet", "-B ascii"]),
-    ("-S", ["no SASL yet", "-Y"]),
+    ("-B http", ["-B http", "ascii or binary"]),
+    ("-S", ["no users", "-Y FILE"]),
+    ("-S -Y users -B ascii", ["-S", "-B auto"]),
+    ("-Y users -B binary", ["-Y", "write -S too"]),
     ("-Z", ["no TLS yet", "proxy"]),
     ("-D ab", ["-D ab", "one ASCII character"]),
     ("-D", ["-D", "value is missing"]),

@@ -73,6 +73,8 @@ pub struct Ask<'a> {
 pub struct Session {
     /// Whether it may ask for anything.
     pub authenticated: bool,
+    /// Whether it has begun to authenticate by SASL.
+    pub sasl_begun: bool,
     /// Its number in the registry.
     pub id: u64,
     /// What a long request that was paused goes on with: the backend's own. It goes with the connection.

@@ -87,8 +87,9 @@ impl Outbox {
         }
     }
 
-    /// After the log has failed: parts that observed more than `safe` will never be confirmed, and say so instead.
-    pub fn fail_waiting(&mut self, safe: Lsn, text: &[u8]) {
+    /// After the log has failed: parts that observed more than `safe` will never be confirmed. `lose` writes what such a
+    /// part says instead.
+    pub fn fail_waiting(&mut self, safe: Lsn, lose: impl Fn(&[u8], &mut Vec<u8>)) {
         self.release(safe);
         let Some(first) = self.waiting.front() else { return };
         let kept_len = (first.start - self.sent) as usize;
@@ -101,7 +102,12 @@ impl Outbox {
             let between = from..from + (part.start - position) as usize;
             let whole = from + (part.start - position) as usize..from + (part.end - position) as usize;
             self.keep(unsent.get(between).unwrap_or_default());
-            self.keep(if part.lsn <= safe { unsent.get(whole).unwrap_or_default() } else { text });
+            let whole = unsent.get(whole).unwrap_or_default();
+            if part.lsn <= safe {
+                self.keep(whole);
+            } else {
+                lose(whole, &mut self.buffer);
+            }
             position = part.end;
         }
         let rest = (position - self.sent) as usize;
@@ -305,7 +311,7 @@ mod tests {
             outbox.seal(Lsn(lsn));
         }
         outbox.advance(4);
-        outbox.fail_waiting(Lsn(3), b"ERR ");
+        outbox.fail_waiting(Lsn(3), |_, out| out.put(b"ERR "));
         assert_eq!(String::from_utf8(drain(&mut outbox, 3)).unwrap(), "kept safe ERR free ERR ");
         outbox.put(b"later");
         outbox.seal(Lsn::ZERO);

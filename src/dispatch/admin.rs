@@ -24,6 +24,11 @@ impl Dispatch {
         ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
+        if let Form::Binary(form) = form
+            && !matches!(command, Command::FlushAll(_) | Command::Stats(_))
+        {
+            return self.administer_frame(command, form, ask, out);
+        }
         let text = match command {
             Command::FlushAll(exptime) => return self.flush_all(*exptime, form, ask, out),
             Command::Dump(dump_form) => return self.dump(*dump_form, ask, out),
@@ -31,7 +36,7 @@ impl Dispatch {
             Command::Stats(StatsTopic::CacheDump(class, limit)) => {
                 return self.cachedump(*class, *limit, ask, out);
             }
-            Command::Stats(topic) => return self.show_stats(*topic, ask, out),
+            Command::Stats(topic) => return self.show_stats(*topic, form, ask, out),
             Command::Version => texts::VERSION,
             Command::Noop => texts::MN,
             Command::Verbosity(level) => {
@@ -52,7 +57,9 @@ impl Dispatch {
                 texts::OK
             }
             Command::Watch(words) => return self.watch(words, ask, out),
-            Command::Keyed(..) | Command::Read(..) => texts::ERROR,
+            Command::Keyed(..) | Command::Read(..) | Command::SaslMechanisms | Command::Sasl(_) => {
+                texts::ERROR
+            }
         };
         proto::encode_text(form, text, out);
         out.seal(Lsn::ZERO);
@@ -76,19 +83,19 @@ impl Dispatch {
             }
         }
         self.flushes.fetch_add(1, Ordering::Relaxed);
-        proto::encode_text(form, texts::OK, out);
+        proto::encode_done(form, out);
         out.seal(last);
         Verdict::Done
     }
 
     fn deny(&self, denial: Denial, form: &Form<'_>, out: &mut Outbox) -> Verdict {
-        proto::encode_text(form, texts::denial(denial), out);
+        proto::encode_denial(form, denial, out);
         out.seal(Lsn::ZERO);
         Verdict::Done
     }
 
-    fn show_stats(&self, topic: StatsTopic<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
-        self.write_stats(topic, ask.now, out);
+    fn show_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
+        self.write_stats(topic, form, ask.now, out);
         out.seal(Lsn::ZERO);
         Verdict::Done
     }

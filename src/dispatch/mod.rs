@@ -3,7 +3,7 @@
 //!
 //! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
-//! ask ([`users`]).
+//! ask ([`users`]); what only frames ask (`binary`).
 //!
 //! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup.
 //!
@@ -14,6 +14,7 @@
 
 mod admin;
 mod backup;
+mod binary;
 pub mod dump;
 mod follow;
 pub mod prefixes;

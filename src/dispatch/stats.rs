@@ -13,10 +13,10 @@ use crate::base::time::UnixMs;
 use crate::conn::registry::Traffic;
 use crate::conn::{Backend, Outbox};
 use crate::group::figures::Figures;
-use crate::proto::texts;
+use crate::proto::{Form, binary, texts};
 
 /// The memcached that Larder answers like.
-const MEMCACHED_VERSION: &str = "1.6.45";
+pub(super) const MEMCACHED_VERSION: &str = "1.6.45";
 
 /// What memcached calls a page: `stats slabs` counts the memory in use in these. Tools pass over a class of none.
 const PAGE_BYTES: usize = 1 << 20;
@@ -40,14 +40,19 @@ pub struct Settings {
     pub durability: &'static str,
 }
 
-/// Writes `STAT name value` lines.
+/// Writes figures: `STAT name value` lines, or frames.
 struct Table<'a> {
+    form: &'a Form<'a>,
     out: &'a mut Outbox,
     line: Vec<u8>,
 }
 
 impl Table<'_> {
     fn row(&mut self, name: impl Display, value: impl Display) {
+        if let Form::Binary(form) = self.form {
+            let (name, value) = (name.to_string(), value.to_string());
+            return binary::encode_stat(form, name.as_bytes(), value.as_bytes(), self.out);
+        }
         self.line.clear();
         // Writing to a Vec cannot fail.
         let _ = write!(self.line, "STAT {name} {value}\r\n");
@@ -80,22 +85,22 @@ struct Totals {
 
 impl Dispatch {
     /// Writes the answer to `stats TOPIC`.
-    pub(super) fn write_stats(&self, topic: StatsTopic<'_>, now: UnixMs, out: &mut Outbox) {
+    pub(super) fn write_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, now: UnixMs, out: &mut Outbox) {
         if let StatsTopic::Reset = topic {
             self.reset_counters();
-            return out.put(texts::RESET);
+            return end(form, texts::RESET, out);
         }
         if let StatsTopic::Unknown(_) = topic {
-            return out.put(texts::ERROR);
+            return end(form, texts::ERROR, out);
         }
         if let StatsTopic::DetailOn | StatsTopic::DetailOff = topic {
             self.prefixes.turn(topic == StatsTopic::DetailOn);
-            return out.put(texts::OK);
+            return end(form, texts::OK, out);
         }
         if let StatsTopic::DetailDump = topic {
-            return self.prefixes.write(out);
+            return self.write_prefixes(form, out);
         }
-        let table = &mut Table { out, line: Vec::new() };
+        let table = &mut Table { form, out, line: Vec::new() };
         match topic {
             StatsTopic::General => self.general(table, now),
             StatsTopic::Settings => self.settings(table),
@@ -107,7 +112,16 @@ impl Dispatch {
             StatsTopic::Groups => self.each_group(table),
             _ => {}
         }
-        out.put(texts::END);
+        end(form, texts::END, out);
+    }
+
+    /// What was counted by prefix: lines, in a frame as one figure.
+    fn write_prefixes(&self, form: &Form<'_>, out: &mut Outbox) {
+        let Form::Binary(frame) = form else { return self.prefixes.write(out) };
+        let mut lines = Vec::new();
+        self.prefixes.write(&mut lines);
+        binary::encode_stat(frame, b"detailed", &lines, out);
+        binary::encode_stats_end(frame, out);
     }
 
     fn totals(&self) -> Totals {
@@ -396,6 +410,14 @@ impl Dispatch {
                 table.row(format_args!("{id}:{name}"), value);
             }
         }
+    }
+}
+
+/// What ends an answer: a line, or a figure without a name.
+fn end(form: &Form<'_>, line: &[u8], out: &mut Outbox) {
+    match form {
+        Form::Binary(form) => binary::encode_stats_end(form, out),
+        _ => out.put(line),
     }
 }
 

@@ -19,10 +19,11 @@ pub(super) fn arith<'i, 'c>(arith: &Arith, call: Call<'_>, old: Option<&Item<'i>
 
 /// The number that an item becomes. Only its text changes: flags, deadline and marks stay, a stale count stays stale.
 fn count<'i, 'c>(arith: &Arith, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
-    if !passes(arith.compare.filter(|cas| *cas != 0), item) {
+    let text = item.value.bytes();
+    // Nothing at all is told to be no number before the cas is looked at, anything else afterwards.
+    if !text.is_empty() && !passes(arith.compare.filter(|cas| *cas != 0), item) {
         return Outcome::of(Reply::Exists);
     }
-    let text = item.value.bytes();
     let Some(stored) = parse(text) else { return Outcome::of(Reply::Denied(Denial::NonNumeric)) };
     let (cause, value, delta) = match arith.direction {
         Direction::Incr => (Cause::Incr, stored.wrapping_add(arith.delta), arith.delta),

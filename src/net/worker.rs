@@ -324,7 +324,7 @@ impl<B: Backend> Worker<B> {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             peer.waits = false;
             if stopped {
-                peer.connection.outbox.fail_waiting(safe, LOST_REPLY);
+                peer.connection.fail_waiting(safe, LOST_REPLY);
             } else {
                 peer.connection.outbox.release(safe);
             }

@@ -127,7 +127,8 @@ fn backup<'a>(args: &[u8], limits: &Limits) -> Result<Command<'a>, Answer> {
     }
 }
 
-fn stats<'a>(args: &'a [u8], limits: &Limits) -> Result<StatsTopic<'a>, Answer> {
+/// What figures the words behind `stats` ask for.
+pub(super) fn stats<'a>(args: &'a [u8], limits: &Limits) -> Result<StatsTopic<'a>, Answer> {
     let mut words = Words(args);
     let Some(topic) = words.next() else { return Ok(StatsTopic::General) };
     Ok(match topic {

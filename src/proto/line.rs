@@ -21,7 +21,7 @@ const VALUE_BYTES_MAX: u64 = i32::MAX as u64 - 2;
 /// The most characters of an announced length.
 const VALUE_BYTES_DIGITS_MAX: usize = 11;
 /// The last word of a command that wants no answer.
-const NOREPLY: &[u8] = b"noreply";
+pub(super) const NOREPLY: &[u8] = b"noreply";
 
 /// The first line of what was received.
 #[derive(Clone, Copy, Debug)]

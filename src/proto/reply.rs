@@ -1,9 +1,9 @@
 //! Words to bytes: the answers.
 
-use super::{ClassicForm, Form, meta_reply, texts};
+use super::{ClassicForm, Form, binary, meta_reply, texts};
 use crate::base::command::Key;
 use crate::base::item::Value;
-use crate::base::reply::{Hit, Reply, Sink};
+use crate::base::reply::{Denial, Hit, Reply, Sink};
 
 /// The end of a line, and of a value.
 pub(super) const LINE_END: &[u8] = b"\r\n";
@@ -18,14 +18,31 @@ pub fn encode_reply(form: &Form<'_>, key: &Key<'_>, reply: &Reply<'_>, out: &mut
         Form::Classic(form) if form.noreply => {}
         Form::Classic(form) => put_classic(*form, &key.bytes, reply, out),
         Form::Meta(form) => meta_reply::put(form, key, reply, out),
+        Form::Binary(form) => binary::put(form, key, reply, out),
     }
 }
 
-/// Writes a fixed answer, unless the client wants none.
+/// Writes a fixed answer, unless the client wants none. Frames have no texts: [`binary`] has what answers them.
 pub fn encode_text(form: &Form<'_>, text: &[u8], out: &mut impl Sink) {
     match form {
-        Form::Classic(ClassicForm { noreply: true, .. }) => {}
+        Form::Classic(ClassicForm { noreply: true, .. }) | Form::Binary(_) => {}
         _ => out.put(text),
+    }
+}
+
+/// Writes that something that is not about keys is done.
+pub fn encode_done(form: &Form<'_>, out: &mut impl Sink) {
+    match form {
+        Form::Binary(form) => binary::encode_done(form, out),
+        _ => encode_text(form, texts::OK, out),
+    }
+}
+
+/// Writes why something that is not about keys is refused.
+pub fn encode_denial(form: &Form<'_>, denial: Denial, out: &mut impl Sink) {
+    match form {
+        Form::Binary(form) => binary::encode_status(form, binary::denied(denial), out),
+        _ => encode_text(form, texts::denial(denial), out),
     }
 }
 

@@ -10,6 +10,10 @@ pub(super) fn show(step: &Step<'_>) -> String {
     match step {
         Step::NeedMore { total, .. } => format!("more {total}"),
         Step::Close => "close".into(),
+        Step::Refuse { refusal, length, swallow, closes } => {
+            let end = if *closes { " and close" } else { "" };
+            format!("refuse {length}+{swallow} {:?}{end}", refusal.status)
+        }
         Step::Reject { reply, length, swallow } => {
             format!("reject {length}+{swallow} {}", String::from_utf8_lossy(reply).trim_end())
         }
@@ -33,6 +37,9 @@ fn show_request(request: &Request<'_>) -> String {
             if form.with_value { " v" } else { "" },
             String::from_utf8_lossy(form.flags).trim()
         ),
+        Form::Binary(form) => {
+            format!(" {:?}{} {:x}", form.verb, if form.quiet { " quiet" } else { "" }, form.opaque)
+        }
     };
     format!("{}{form}", show_command(&request.command))
 }

@@ -1,9 +1,9 @@
 //! What clients are told of the configuration: to the codec its limits, to `stats settings` its lines.
 
 use crate::base::time::UnixMs;
-use crate::config::{Config, Fsync, Keep, ListenAddr};
+use crate::config::{Config, Fsync, Keep, ListenAddr, Protocol};
 use crate::dispatch::stats::Settings;
-use crate::proto::Limits;
+use crate::proto::{Limits, Protocols};
 
 /// What the codec must know.
 pub(super) fn limits(config: &Config) -> Limits {
@@ -13,6 +13,12 @@ pub(super) fn limits(config: &Config) -> Limits {
         dump_enabled: config.allow.dump,
         watch_enabled: config.allow.watch,
         shutdown_enabled: config.allow.shutdown,
+        protocols: match config.allow.protocol {
+            Protocol::Auto => Protocols::Any,
+            Protocol::Ascii => Protocols::Text,
+            Protocol::Binary => Protocols::Binary,
+        },
+        sasl: config.allow.sasl,
     }
 }
 
@@ -39,6 +45,14 @@ pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
         idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
         lines: lines(config),
         durability: durability(config),
+    }
+}
+
+fn binding_protocol(config: &Config) -> &'static str {
+    match config.allow.protocol {
+        Protocol::Auto => "auto-negotiate",
+        Protocol::Ascii => "ascii",
+        Protocol::Binary => "binary",
     }
 }
 
@@ -69,8 +83,8 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
     lines.push(("reqs_per_event", config.network.turn_requests.to_string()));
     lines.push(("cas_enabled", on(config.allow.cas)));
     lines.push(("tcp_backlog", config.network.backlog.to_string()));
-    lines.push(("binding_protocol", "auto-negotiate".into()));
-    lines.push(("auth_enabled_sasl", "no".into()));
+    lines.push(("binding_protocol", binding_protocol(config).into()));
+    lines.push(("auth_enabled_sasl", on(config.allow.sasl)));
     lines.push(("auth_enabled_ascii", on(config.allow.auth_file.is_some())));
     lines.push(("item_size_max", config.memory.item_bytes_max.to_string()));
     lines.extend(constants(&[
