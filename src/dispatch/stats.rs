@@ -386,7 +386,7 @@ fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch
         ("cmd_set", counters.cmd_set),
         ("cmd_flush", dispatch.flushes.load(Ordering::Relaxed)),
         ("cmd_touch", counters.cmd_touch),
-        ("cmd_meta", counters.cmd_meta),
+        ("cmd_meta", dispatch.inspections.load(Ordering::Relaxed)),
         ("get_hits", counters.get_hits),
         ("get_misses", counters.get_misses),
         ("get_expired", counters.get_expired),

@@ -81,6 +81,7 @@ pub(super) fn dispatch(
         crawler: Default::default(),
         prefixes: Prefixes::new(config.prefixes.delimiter, config.prefixes.counted),
         flushes: AtomicU64::new(0),
+        inspections: AtomicU64::new(0),
         auth_commands: AtomicU64::new(0),
         auth_errors: AtomicU64::new(0),
     })

@@ -46,7 +46,7 @@ fn administration() {
             ("stats nope\r\n", "reject 12+0 ERROR"),
             ("watch\r\n", "7+0 watch []"),
             ("watch evictions mutations\r\n", "27+0 watch [evictions mutations]"),
-            ("watch nope\r\n", "reject 12+0 ERROR"),
+            ("watch nope\r\n", "12+0 watch [nope]"),
             ("lru_crawler metadump all\r\n", "26+0 Dump(Meta)"),
             ("lru_crawler metadump hash\r\n", "27+0 Dump(Meta)"),
             ("lru_crawler metadump 1,2\r\n", "26+0 Dump(Meta)"),
