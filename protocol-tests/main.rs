@@ -10,6 +10,7 @@ mod bad_input;
 mod capable;
 mod client;
 mod command_line;
+mod differential;
 mod drivers;
 mod durability;
 mod model;
