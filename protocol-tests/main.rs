@@ -21,6 +21,7 @@ mod real_input;
 mod scale;
 mod skips;
 mod tidy;
+mod tool;
 mod torture;
 mod transcript;
 mod transcripts;

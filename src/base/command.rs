@@ -257,6 +257,8 @@ pub enum Tuning<'a> {
     Answer(&'a [u8]),
     /// `lru_crawler enable` and `disable`: without it keys are not listed.
     Crawler(bool),
+    /// `lru_crawler crawl`: nothing needs it, and it is refused while the crawler is disabled.
+    Crawl,
 }
 
 /// How keys are listed.

@@ -30,6 +30,7 @@ impl Dispatch {
             Command::Stats(StatsTopic::CacheDump(class, limit)) => {
                 return self.cachedump(*class, *limit, ask, out);
             }
+            Command::Stats(StatsTopic::Sizes) => return self.sizes(ask, out),
             Command::Stats(topic) => return self.show_stats(*topic, ask, out),
             Command::Version => texts::VERSION,
             Command::Noop => texts::MN,
@@ -50,6 +51,8 @@ impl Dispatch {
                 self.crawler.is_enabled.store(*on, Ordering::Relaxed);
                 texts::OK
             }
+            Command::Tuning(Tuning::Crawl) if self.crawler.is_enabled.load(Ordering::Relaxed) => texts::OK,
+            Command::Tuning(Tuning::Crawl) => texts::CRAWLER_OFF,
             Command::Watch(words) => return self.watch(words, ask, out),
             Command::Keyed(..) | Command::Read(..) => texts::ERROR,
         };

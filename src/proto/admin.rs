@@ -149,7 +149,7 @@ fn lru_crawler<'a>(args: &[u8], limits: &Limits) -> Result<Command<'a>, Answer> 
         (Some(b"metadump" | b"mgdump"), Some(_)) if !limits.dump_enabled => Err(texts::METADUMP_OFF),
         (Some(b"metadump"), Some(classes)) => dump(classes, DumpForm::Meta),
         (Some(b"mgdump"), Some(classes)) => dump(classes, DumpForm::Mget),
-        (Some(b"crawl"), Some(classes)) if are_classes(classes) => Ok(tuning(texts::OK)),
+        (Some(b"crawl"), Some(classes)) if are_classes(classes) => Ok(Command::Tuning(Tuning::Crawl)),
         (Some(b"crawl"), Some(_)) => Err(texts::BAD_CLASS),
         (Some(b"tocrawl"), Some(count)) => {
             number_u32(count).map(|_| tuning(texts::OK)).ok_or(texts::BAD_LINE)

@@ -134,7 +134,7 @@ fn put_inspected(key: &Key<'_>, hit: &Hit<'_>, out: &mut impl Sink) {
 }
 
 /// What memcached counts for an item, bytes.
-pub(super) fn item_bytes(key_bytes: usize, item: &Item<'_>) -> usize {
+pub fn item_bytes(key_bytes: usize, item: &Item<'_>) -> usize {
     let flags_bytes = if item.client_flags == 0 { 0 } else { CLIENT_FLAGS_BYTES };
     key_bytes + item.value.bytes().len() + flags_bytes + ITEM_OVERHEAD_BYTES
 }
