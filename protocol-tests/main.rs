@@ -5,6 +5,7 @@
 //! `clients/requirements.txt`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod answers;
 mod bad_input;
 mod capable;
@@ -20,6 +21,7 @@ mod random;
 mod real_input;
 mod scale;
 mod skips;
+mod split;
 mod tidy;
 mod tool;
 mod torture;

@@ -176,6 +176,18 @@ fn shorter_at(
     exists.get().then_some(if is_shorter { at } else { at + 1 })
 }
 
+/// Requests of every kind, at least so many bytes of them, that do not end the connection.
+pub(crate) fn well_framed(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut generator = Generator::new(seed);
+    let mut all = Vec::new();
+    while all.len() < bytes {
+        let requests = generator.pipeline().requests;
+        let ends = |request: &Request| request.len() > 2000 || request.starts_with(b"quit");
+        all.extend(requests.into_iter().filter(|request| !ends(request)).flatten());
+    }
+    all
+}
+
 #[test]
 fn larder_and_memcached_answer_alike() {
     let Some(memcached) = skips::require("memcached") else { return };
