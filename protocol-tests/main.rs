@@ -1,16 +1,19 @@
 //! The one test binary. Every module is one kind of proof; the transcripts are the contract on the wire.
 //!
 //! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
-//! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_PYTHON` names a Python that has
+//! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_RELEASE` names the release build whose
+//! instructions are counted; `LARDER_PYTHON` names a Python that has
 //! `clients/requirements.txt`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod access;
 mod answers;
 mod bad_input;
+mod budgets;
 mod capable;
 mod client;
 mod command_line;
+mod crash;
 mod differential;
 mod drivers;
 mod durability;
@@ -19,6 +22,7 @@ mod oracle;
 mod process;
 mod random;
 mod real_input;
+mod rust_client;
 mod scale;
 mod skips;
 mod split;

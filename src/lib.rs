@@ -25,8 +25,8 @@
 //! | 5 | `server` assembles: open, recover, spawn, join, stop |
 //! | 4 | `net`: sockets and event loops, the only room that names mio and socket2 |
 //! | 3 | `dispatch`: what a request means over all groups: reads of many keys, flush_all, stats |
-//! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; `config`: the command line |
-//! | 1 | [`proto`]: bytes and words; [`route`]: key to group; [`engine`]: what a command means; `hot`: the memory tier; `binlog`: the append-only truth; `store`: one redb file a group |
+//! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; [`client`]: the client library; `config`: the command line |
+//! | 1 | [`proto`]: bytes and words; [`route`]: key to group to server; [`engine`]: what a command means; `hot`: the memory tier; `binlog`: the append-only truth; `store`: one redb file a group |
 //! | 0 | [`base`]: the words: commands, replies, effects, items, versions, limits |
 //!
 //! # One `set`
@@ -54,6 +54,7 @@
 //!    same turn.
 
 pub mod base;
+pub mod client;
 pub mod engine;
 pub mod proto;
 pub mod route;

@@ -15,12 +15,13 @@ use std::sync::atomic::AtomicBool;
 
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, UnixMs};
-use crate::binlog::{Disk, Log};
+use crate::binlog::Log;
 use crate::config::Config;
 use crate::dispatch::{Control, Dispatch};
 use crate::group::keeper::Keeper;
 use crate::group::sweep::Sweeper;
 use crate::store::directory::Directory;
+pub use open::{Disks, StoreDisks};
 use threads::Threads;
 
 /// The machine's clock.
@@ -50,9 +51,22 @@ impl Server {
     /// An address that cannot be bound, a data directory that cannot be used, or a log or store that is damaged: the
     /// fault says what and where, and nothing was overwritten.
     pub fn start(config: &Config, clock: Arc<dyn Clock>, shut_down: ShutDown) -> Result<Server, Fault> {
+        Server::start_on(config, clock, shut_down, &Disks::default())
+    }
+
+    /// As [`Server::start`], on these disks instead of what lies in the data directory.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_on(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        shut_down: ShutDown,
+        disks: &Disks,
+    ) -> Result<Server, Fault> {
         let bound = ports::bind(&config.network)?;
         let addresses = ports::addresses(&bound);
-        let opened = open::open(config, &clock)?;
+        let opened = open::open_on(config, &clock, disks)?;
         let threads = Threads::spawn(config, clock, bound, opened, shut_down)?;
         ports::tell(&config.network, &addresses)?;
         log::info!(
@@ -106,19 +120,15 @@ impl Embedded {
     /// # Errors
     /// As [`Server::start`], but for addresses.
     pub fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Embedded, Fault> {
-        Embedded::over(config, clock, open::open(config, clock)?)
+        Embedded::over(config, clock, open::open_on(config, clock, &Disks::default())?)
     }
 
-    /// Opens and recovers with the log on this disk; the stores are in the data directory.
+    /// Opens and recovers on these disks instead of what lies in the data directory.
     ///
     /// # Errors
     /// As [`Embedded::open`].
-    pub fn open_with_log_on(
-        config: &Config,
-        clock: &Arc<dyn Clock>,
-        log_disk: Arc<dyn Disk>,
-    ) -> Result<Embedded, Fault> {
-        Embedded::over(config, clock, open::open_over(config, clock, Some(log_disk))?)
+    pub fn open_on(config: &Config, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Embedded, Fault> {
+        Embedded::over(config, clock, open::open_on(config, clock, disks)?)
     }
 
     fn over(config: &Config, clock: &Arc<dyn Clock>, opened: open::Opened) -> Result<Embedded, Fault> {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::search::position_of;
 use super::time::Exptime;
 
 /// One request, borrowed from the bytes it was read from.
@@ -59,10 +60,11 @@ pub struct Keys<'a>(pub &'a [u8]);
 
 impl<'a> Keys<'a> {
     /// The first key and the text after it; `None` when there is none left.
+    #[inline]
     pub fn split_first(self) -> Option<(&'a [u8], Keys<'a>)> {
         let start = self.0.iter().position(|byte| *byte != b' ')?;
         let (_, text) = self.0.split_at_checked(start)?;
-        let end = memchr::memchr(b' ', text).unwrap_or(text.len());
+        let end = position_of(b' ', text).unwrap_or(text.len());
         let (key, rest) = text.split_at_checked(end)?;
         Some((key, Keys(rest)))
     }

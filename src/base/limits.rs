@@ -41,8 +41,12 @@ pub const READ_BYTES: usize = 64 * 1024;
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// Values from this size on are kept and sent by reference, bytes; smaller ones are copied.
 pub const SHARED_BYTES_MIN: usize = 4 * 1024;
-/// A connection's own buffers above this size are given back when they are empty, bytes.
+/// A connection's inbox above this size is given back when it is empty, bytes.
 pub const KEPT_BUFFER_BYTES: usize = 512;
+/// Empty outbox buffers that a worker keeps for whoever has something to send next.
+pub const SPARE_BUFFERS_MAX: usize = 64;
+/// The largest of them, bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 20;
 /// Connections (`-c`): default and bound.
@@ -66,6 +70,19 @@ pub const MEMORY_MB_MAX: u64 = 16 * 1024 * 1024;
 pub const GROUPS_DEFAULT: u16 = 64;
 /// See [`GROUPS_DEFAULT`].
 pub const GROUPS_MAX: u16 = 4096;
+
+/// The highest number of a server in its cluster: versions keep ten bits for it.
+pub const SERVER_ID_MAX: u16 = 1023;
+/// The highest weight of a server in its cluster.
+pub const SERVER_WEIGHT_MAX: u32 = 1000;
+/// Servers of one group: one, until groups are replicated.
+pub const GROUP_SERVERS_MAX: usize = 1;
+/// A topology file, bytes: every group with a range of its own fits.
+pub const TOPOLOGY_BYTES_MAX: usize = 1024 * 1024;
+/// The name of a cluster or of a zone, bytes.
+pub const TOPOLOGY_NAME_BYTES_MAX: usize = 64;
+/// The address of a server with its port, bytes.
+pub const ADDRESS_BYTES_MAX: usize = 259;
 
 /// Keys that a listing of a group collects at once: at most some 8 MB with the longest keys.
 pub const LISTING_KEYS_MAX: usize = 32 * 1024;
@@ -111,6 +128,23 @@ pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;
 /// Bytes in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
+/// What a client writes to a server before it reads, bytes, when the answers may be long: any socket's buffers hold it.
+pub const CLIENT_WRITE_AHEAD_BYTES: usize = 16 * 1024;
+/// Requests that a client writes before it reads, whatever their length, when every answer is one short line.
+pub const CLIENT_SHORT_ANSWERS_MAX: usize = 16;
+/// As many bytes of such requests; one alone may be longer.
+pub const CLIENT_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// Keys that a client puts into one get line, bytes: every server takes a line of this length in pieces.
+pub const CLIENT_READ_LINE_BYTES_MAX: usize = 1700;
+/// The longest line of an answer, bytes with its end.
+pub const CLIENT_REPLY_LINE_BYTES_MAX: usize = 4096;
+/// What a client reads at once, bytes: at least, and at most.
+pub const CLIENT_READ_BYTES: usize = 16 * 1024;
+/// See [`CLIENT_READ_BYTES`].
+pub const CLIENT_READ_BYTES_MAX: usize = 256 * 1024;
+/// A client's buffers above this size are given back when they are empty, bytes.
+pub const CLIENT_KEPT_BUFFER_BYTES: usize = 64 * 1024;
+
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));
 const _: () =
@@ -126,5 +160,16 @@ const _: () = assert!(
     "the default -I fits the default -m"
 );
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX && THREADS_DEFAULT_MAX <= THREADS_MAX);
+const _: () = assert!(
+    GROUPS_MAX as usize * 64
+        + SERVER_ID_MAX as usize * (2 * ADDRESS_BYTES_MAX + TOPOLOGY_NAME_BYTES_MAX + 80)
+        <= TOPOLOGY_BYTES_MAX,
+    "the largest map fits its file"
+);
+const _: () = assert!(CLIENT_READ_LINE_BYTES_MAX + KEY_BYTES_MAX + 64 < LINE_BYTES_MAX);
+const _: () = assert!(
+    CLIENT_SHORT_ANSWERS_MAX * 1024 <= CLIENT_WRITE_AHEAD_BYTES,
+    "short answers fit any socket's buffers too"
+);
 const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);

@@ -2,7 +2,7 @@
 //!
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
 //! stored ([`item`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), every limit
-//! ([`limits`]), what is counted ([`counters`]) and how things fail ([`fault`]).
+//! ([`limits`]), what is counted ([`counters`]), how things fail ([`fault`]), and the search for a byte ([`search`]).
 //!
 //! May import: nothing of the house.
 //!
@@ -19,5 +19,6 @@ pub mod item;
 pub mod limits;
 pub mod lsn;
 pub mod reply;
+pub mod search;
 pub mod time;
 pub mod version;

@@ -153,6 +153,8 @@ pub struct Log {
     pub(crate) counts: Counts,
     pub(crate) subscribers: RwLock<Vec<Arc<Subscriber>>>,
     stopped: Mutex<Option<Arc<str>>>,
+    /// `stopped` says why.
+    has_failed: AtomicBool,
     /// Wakes the log thread.
     pub(crate) bell: Bell,
     /// Wakes the thread that keeps segments ready.
@@ -213,6 +215,7 @@ impl Log {
             },
             subscribers: RwLock::default(),
             stopped: Mutex::default(),
+            has_failed: AtomicBool::new(false),
             bell: Bell::default(),
             pool_bell: Bell::default(),
             sync_soon: AtomicBool::new(false),
@@ -327,6 +330,16 @@ impl Log {
         if self.tail.lock().gate == Gate::Full { State::Full } else { State::Running }
     }
 
+    /// Whether the log has stopped: a look at [`Log::state`] that every turn of every worker can afford.
+    pub fn has_stopped(&self) -> bool {
+        self.has_failed.load(SeqCst) || self.closing.load(SeqCst)
+    }
+
+    /// Whether anything was appended that is not written.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.marks.written.load(SeqCst) < self.marks.appended.load(SeqCst)
+    }
+
     /// What the log holds and could not give back yet, bytes: at [`Log::bytes_max`] appends are refused until a
     /// checkpoint lets it be trimmed.
     pub fn used_bytes(&self) -> u64 {
@@ -370,6 +383,7 @@ impl Log {
     pub(crate) fn stop(&self, fault: Fault) -> Fault {
         log::error!("the log takes no more writes until a restart: {fault}");
         self.stopped.lock().get_or_insert_with(|| fault.to_string().into());
+        self.has_failed.store(true, SeqCst);
         self.tail.lock().gate = Gate::Stopped;
         self.wake_all();
         fault

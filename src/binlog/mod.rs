@@ -2,7 +2,7 @@
 //!
 //! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
 //! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
-//! `reader`), the count of starts ([`ceiling`]), and the disk as it sees it ([`disk`]; [`sim`] is the one for tests).
+//! `unproven`, `reader`), the count of starts ([`ceiling`]), and the disk as it sees it ([`disk`]; [`sim`] is the one for tests).
 //!
 //! May import: `base`.
 //!
@@ -12,6 +12,7 @@
 //! * Only the last segment can have a torn tail: a segment is synced before the next is written, and the next one's
 //!   header says where it ends.
 //! * A failed write or sync of a segment is final: the durable LSN stays, nothing more is taken.
+//! * What a start hands out is durable before: a store may commit it at once.
 //! * The reader trusts nothing: what is bad above the highest durable LSN is cut, below it stops the start.
 //! * No clock is read but for waiting.
 //!
@@ -35,6 +36,7 @@ pub mod sim;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod unproven;
 mod waiters;
 mod writer;
 

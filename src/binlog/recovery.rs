@@ -1,7 +1,6 @@
 //! The start: which segments are the log, what they say, where the log ends, and the new segment behind it.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,8 +84,6 @@ pub struct Recovered {
     recovery: Recovery,
     /// Where the log ends.
     prior: Prior,
-    /// Where in the last segment begins what no durable LSN covers.
-    unproven: u64,
 }
 
 impl Recovery {
@@ -121,7 +118,8 @@ impl Recovery {
         self.survey.trim
     }
 
-    /// Hands out every entry above the trim LSN in order, and finds the end of the log. A fault of `each` ends it.
+    /// Hands out every entry above the trim LSN in order, and finds the end of the log. A fault of `each` ends it. What is
+    /// handed out is durable: the end of the log, of which that is not known, is written again and synced first.
     ///
     /// Fails with file and offset when a record that was durable is not good: cutting there would lose what was
     /// promised.
@@ -143,19 +141,15 @@ impl Recovery {
             (Some(last), Some(end)) => Prior { sequence: last.header.sequence, end, lsn: report.end },
             (None, _) => Prior::default(),
         };
-        Ok(Recovered { report, prior, unproven: replay.unproven(), recovery: self })
+        Ok(Recovered { report, prior, recovery: self })
     }
 }
 
 impl Recovered {
-    /// Makes durable what was read, and opens a new segment behind it. `floor` is the highest LSN that any store
+    /// Opens a new segment behind what was read. `floor` is the highest LSN that any store
     /// knows: the next LSN is above it and above all of the log.
     pub fn finish(self, floor: Lsn) -> Result<Arc<Log>, Fault> {
         let Recovery { disk, options, files, chain, survey } = &self.recovery;
-        if let Some(last) = chain.last() {
-            self.make_durable(last)
-                .map_err(|error| Fault::io("cannot write back and sync the log's end", &last.path, &error))?;
-        }
         disk.sync_directory()
             .map_err(|error| Fault::io("cannot sync the directory", &disk.path(""), &error))?;
         let done = self.report.end.max(survey.last).max(survey.durable).max(floor);
@@ -181,24 +175,6 @@ impl Recovered {
         spares.extend(self.retire_unneeded(&mut pool)?);
         self.fill_pool(&mut pool, spares, &header)?;
         Ok(Arc::new(Log::new(Arc::clone(disk), *options, header, first.file, pool, done.next())))
-    }
-
-    /// Writes the end of the log again before it is synced: after a failed sync the kernel may hold it as written
-    /// although the disk does not have it, and another sync alone would not tell.
-    fn make_durable(&self, last: &Segment) -> io::Result<()> {
-        let end = if self.prior.sequence == last.header.sequence { self.prior.end } else { self.unproven };
-        let mut buffer = vec![0; 1 << 20];
-        let mut offset = self.unproven;
-        while offset < end {
-            let len = buffer.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
-            let piece = buffer.get_mut(..len).unwrap_or_default();
-            if last.file.read_at(piece, offset)? < len {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            last.file.write_all_at(piece, offset)?;
-            offset += len as u64;
-        }
-        last.file.sync_data()
     }
 
     /// The spare files that are as long as a segment; others are removed.

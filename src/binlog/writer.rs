@@ -61,6 +61,10 @@ impl Log {
     /// Called by a worker at the end of its turn. Writes what was appended, or leaves it to whoever writes just now
     /// or, when that takes a sync, to the log thread. Never waits.
     pub fn write_pending(&self) -> Written {
+        // Who only reads takes no lock of the log. What others append is theirs to write.
+        if !self.has_unwritten() {
+            return Written::Nothing;
+        }
         let mut done = Written::Nothing;
         for _ in 0..ROUNDS_MAX {
             if !self.is_pending() {
@@ -189,7 +193,7 @@ impl Log {
     }
 
     fn write_span(&self, writer: &mut Writer, span: &Span) -> Result<(), Fault> {
-        let batch = self.batch(span).encode(writer.header.seed());
+        let batch = self.batch(span).encode(span.seed);
         let bytes = writer.buffer.get_mut(span.start..span.start + span.len + END_BYTES).unwrap_or_default();
         if let Some(place) = bytes.get_mut(..BATCH_BYTES) {
             place.copy_from_slice(&batch);

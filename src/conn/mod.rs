@@ -14,6 +14,7 @@
 pub mod connection;
 pub mod outbox;
 pub mod registry;
+pub mod spares;
 pub mod watch;
 
 use std::any::Any;
@@ -24,6 +25,7 @@ use crate::proto::Request;
 
 pub use connection::{Connection, Progress};
 pub use outbox::Outbox;
+pub use spares::Spares;
 pub use watch::Watch;
 
 /// Who gives requests their meaning. The server implements it over the groups; tests may implement it over a map.

@@ -5,7 +5,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::base::limits::{KEPT_BUFFER_BYTES, SHARED_BYTES_MIN};
+use super::Spares;
+use crate::base::limits::SHARED_BYTES_MIN;
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 
@@ -151,9 +152,20 @@ impl Outbox {
         if self.head == self.buffer.len() && self.shared.is_empty() {
             self.head = 0;
             self.buffer.clear();
-            if self.buffer.capacity() > KEPT_BUFFER_BYTES {
-                self.buffer = Vec::new();
-            }
+        }
+    }
+
+    /// Lends it memory for what will be put: an outbox has none of its own while it is empty.
+    pub fn borrow(&mut self, spares: &mut Spares) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = spares.take();
+        }
+    }
+
+    /// Gives that memory back if nothing is left in it.
+    pub fn give_back(&mut self, spares: &mut Spares) {
+        if self.buffer.is_empty() {
+            spares.keep(std::mem::take(&mut self.buffer));
         }
     }
 

@@ -26,7 +26,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::base::command::{Command, Key, Op};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Reply;
-use crate::binlog;
 use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::group::{Asked, Busy, Group, Shared};
@@ -110,7 +109,7 @@ impl Backend for Dispatch {
     }
 
     fn is_stopped(&self) -> bool {
-        self.shared.log.get().is_some_and(|log| matches!(log.state(), binlog::State::Stopped(_)))
+        self.shared.log.get().is_some_and(|log| log.has_stopped())
     }
 
     fn want_wake(&self, worker: usize) {

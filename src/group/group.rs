@@ -124,6 +124,8 @@ pub(super) struct Core {
     pub(super) hot: Hot,
     pub(super) clock: VersionClock,
     pub(super) flush: FlushMark,
+    /// The version of the change that set `flush`; zero when the log has promised it for long.
+    flush_version: Version,
     /// Everything of this group up to here is in the store.
     pub(super) applied_lsn: Lsn,
     /// `flush` has changed since the last checkpoint.
@@ -155,6 +157,14 @@ enum Known<'a> {
     Absent,
 }
 
+/// What a read of the store at some generation proves at this one.
+fn known_of<'a>(read: &'a Option<(u64, Option<Item<'_>>)>, generation: u64) -> Known<'a> {
+    match read {
+        Some((at, found)) if *at == generation => found.as_ref().map_or(Known::Absent, Known::Row),
+        _ => Known::Nothing,
+    }
+}
+
 /// How one try under the lock ended.
 enum Attempt {
     Done(Lsn),
@@ -177,6 +187,7 @@ impl Group {
             clock: VersionClock::above(floor, shared.server),
             flush: state.as_ref().map_or(FlushMark::default(), |state| state.flush),
             applied_lsn: state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn),
+            flush_version: Version::ZERO,
             flush_unsaved: false,
             wants_room: false,
             purged_below: Version::ZERO,
@@ -191,39 +202,50 @@ impl Group {
 
     /// Executes one command and tells `answer` its reply, under the group's lock; the reply may be shown once the
     /// returned LSN is safe. `Err` means that it had no effect, `answer` was not told, and it is to be tried again.
+    #[inline]
     pub fn submit(&self, asked: &Asked<'_>, mut answer: impl FnMut(&Reply<'_>)) -> Result<Lsn, Busy> {
-        let mut row = RowBuffer::default();
         let mut core = self.core.lock();
+        match self.attempt(&mut core, asked, Known::Nothing, &mut answer) {
+            Attempt::Done(lsn) => Ok(lsn),
+            obstacle => self.overcome(obstacle, &mut core, asked, &mut answer),
+        }
+    }
+
+    /// Removes what the first try met, and each one after it, until the command is done or refused.
+    #[cold]
+    fn overcome(
+        &self,
+        obstacle: Attempt,
+        core: &mut MutexGuard<'_, Core>,
+        asked: &Asked<'_>,
+        answer: &mut impl FnMut(&Reply<'_>),
+    ) -> Result<Lsn, Busy> {
+        let mut row = RowBuffer::default();
         let mut read: Option<(u64, Option<Item<'_>>)> = None;
         let (mut cold_tries, mut admissions) = (0, 0);
+        let mut attempt = obstacle;
         loop {
-            let known = match &read {
-                Some((generation, found)) if *generation == core.generation => {
-                    found.as_ref().map_or(Known::Absent, Known::Row)
-                }
-                _ => Known::Nothing,
-            };
-            match self.attempt(&mut core, asked, known, &mut answer) {
+            match attempt {
                 Attempt::Done(lsn) => return Ok(lsn),
                 Attempt::Busy => {
-                    let denial = self.busy(&mut core).ok_or(Busy)?;
-                    return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    let denial = self.busy(core).ok_or(Busy)?;
+                    return Ok(self.deny(core, asked, denial, answer));
                 }
-                Attempt::Denied(denial) => return Ok(self.deny(&mut core, asked, denial, &mut answer)),
+                Attempt::Denied(denial) => return Ok(self.deny(core, asked, denial, answer)),
                 Attempt::NoRoom(key_bytes, value_bytes) => {
                     let room = core.hot.make_room(key_bytes, value_bytes);
                     if let Err(pressure) = room {
-                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
-                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                        let denial = self.pressed(core, pressure).ok_or(Busy)?;
+                        return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
                 Attempt::Admit => {
-                    let Known::Row(item) = known else { continue };
                     admissions += 1;
-                    let room = self.take_in(&mut core, &asked.key.bytes, item, admissions);
-                    if let Err(pressure) = room {
-                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
-                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    if let Known::Row(item) = known_of(&read, core.generation)
+                        && let Err(pressure) = self.take_in(core, &asked.key.bytes, item, admissions)
+                    {
+                        let denial = self.pressed(core, pressure).ok_or(Busy)?;
+                        return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
                 Attempt::Cold => {
@@ -234,7 +256,7 @@ impl Group {
                     let found = if cold_tries > COLD_TRIES_MAX {
                         store.read(&asked.key.bytes, &mut row)
                     } else {
-                        MutexGuard::unlocked(&mut core, || store.read(&asked.key.bytes, &mut row))
+                        MutexGuard::unlocked(core, || store.read(&asked.key.bytes, &mut row))
                     };
                     match found {
                         Ok(found) => {
@@ -251,6 +273,8 @@ impl Group {
                     }
                 }
             }
+            let known = known_of(&read, core.generation);
+            attempt = self.attempt(core, asked, known, answer);
         }
     }
 
@@ -263,11 +287,9 @@ impl Group {
         answer: &mut impl FnMut(&Reply<'_>),
     ) -> Attempt {
         let now = asked.now;
-        if core.flush.is_due(now.seconds())
-            && let Err(attempt) = self.fire_flush(core, now)
-        {
-            return attempt;
-        }
+        // Who only looks does not wait for a log that takes no mark: the clock says as well what is flushed.
+        let unmarked = if core.flush.is_due(now.seconds()) { self.fire_flush(core, now).err() } else { None };
+        let flush = core.flush_at(now);
         let at = core.hot.locate(&asked.key.bytes);
         let (stored, observed) = match (at.map(|at| core.hot.entry(at)), known) {
             (Some(Entry::Live(item)), _) => (Some(item), item.stamp()),
@@ -277,11 +299,12 @@ impl Group {
             (None, Known::Nothing) if asked.op.needs_old() && self.may_be_cold(core) => return Attempt::Cold,
             (None, Known::Nothing) => (None, Version::ZERO),
         };
-        let is_flushed = stored.is_some_and(|item| core.flush.covers(item.version));
+        let is_flushed = stored.is_some_and(|item| flush.covers(item.version));
         let is_expired = stored.is_some_and(|item| item.is_expired(now));
         let old = if is_flushed || is_expired { None } else { stored };
         // Who finds nothing may see the work of a flush, which must be as safe as any other change that is seen.
-        let observed = if old.is_none() { observed.max(core.flush.below) } else { observed };
+        let flushed_by = if unmarked.is_some() { core.flush_version } else { core.flush.below };
+        let observed = if old.is_none() { observed.max(flushed_by) } else { observed };
 
         let stamp = Stamp { now, version: core.clock.next(now) };
         let outcome = match asked.op {
@@ -297,6 +320,9 @@ impl Group {
             return Attempt::Done(lsn);
         };
 
+        if let Some(attempt) = unmarked {
+            return attempt;
+        }
         let old_value = stored.map_or(&[][..], |item| item.value.bytes());
         if let Some(obstacle) = self.obstacle(core, asked, &effect, at, old_value.len(), stamp) {
             return obstacle;
@@ -369,6 +395,7 @@ impl Group {
         let lsn = core.trail.append(self.shared.log(), &entry, &[]).map_err(Attempt::from)?;
         core.clock.advance(stamp.version);
         core.flush = mark;
+        core.flush_version = stamp.version;
         core.flush_unsaved = true;
         Ok(lsn)
     }

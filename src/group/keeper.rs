@@ -185,7 +185,7 @@ impl Keeper {
 
     /// Gives up the part of the log that every group has in its store. The log's end is read first: what is appended
     /// meanwhile is above it.
-    fn trim(&self) {
+    pub fn trim(&self) {
         let Some(log) = self.shared.log.get() else { return };
         let end = log.appended_lsn();
         log.trim(self.groups.iter().map(|group| group.settled_lsn(end)).min().unwrap_or(end));

@@ -16,7 +16,7 @@ use crate::base::lsn::Lsn;
 use crate::base::time::{Clock, UnixMs};
 use crate::conn::outbox::SLICES_MAX;
 use crate::conn::registry::{Entry, Registry, Traffic};
-use crate::conn::{Backend, Connection, Progress};
+use crate::conn::{Backend, Connection, Progress, Spares};
 use crate::proto::{Event, Kinds};
 
 /// Events taken from the kernel at once.
@@ -82,6 +82,7 @@ pub struct Worker<B> {
     /// Connections that are told events.
     watching: Vec<usize>,
     scratch: Vec<u8>,
+    spares: Spares,
     backend: Arc<B>,
     clock: Arc<dyn Clock>,
     registry: Arc<Registry>,
@@ -141,6 +142,7 @@ impl<B: Backend> Worker<B> {
             parked: Vec::new(),
             watching: Vec::new(),
             scratch: vec![0; READ_BYTES],
+            spares: Spares::default(),
             backend: around.backend,
             clock: around.clock,
             registry: around.registry,
@@ -223,6 +225,7 @@ impl<B: Backend> Worker<B> {
         if peer.progress == Progress::Closing {
             return self.send(key);
         }
+        peer.connection.outbox.borrow(&mut self.spares);
         if peer.connection.has_backlog() {
             peer.progress = peer.connection.turn(&[], share, now, &*self.backend);
         } else if peer.readable && !peer.stuck {
@@ -293,6 +296,7 @@ impl<B: Backend> Worker<B> {
         if !peer.stuck && peer.write_ready(&self.traffic).is_err() {
             return self.close(key, Reason::Error);
         }
+        peer.connection.outbox.give_back(&mut self.spares);
         peer.note_pinned(&*self.backend);
         if peer.connection.outbox.is_empty() && peer.progress == Progress::Closing {
             return self.close(key, Reason::Normal);
@@ -314,7 +318,8 @@ impl<B: Backend> Worker<B> {
 
     fn release(&mut self, safe: Lsn) {
         let stopped = self.backend.is_stopped();
-        for key in std::mem::take(&mut self.waiting) {
+        let mut released = std::mem::take(&mut self.waiting);
+        for key in released.drain(..) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             peer.waits = false;
             if stopped {
@@ -323,6 +328,9 @@ impl<B: Backend> Worker<B> {
                 peer.connection.outbox.release(safe);
             }
             self.send(key);
+        }
+        if self.waiting.is_empty() {
+            self.waiting = released;
         }
     }
 

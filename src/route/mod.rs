@@ -1,7 +1,8 @@
 //! Placement: key -> hash input -> hash -> logical group, and the server that a client enters a group by.
 //!
-//! Owns: what of a key is hashed ([`HashTag`]), how ([`Hash`]), and what group and server follow ([`Placement`]).
-//! `docs/placement.md` specifies the arithmetic for other languages; `protocol-tests/vectors/placement.txt` proves it.
+//! Owns: what of a key is hashed ([`HashTag`]), how ([`Hash`]), what group and server follow ([`Placement`]), and which
+//! server of a cluster has which group ([`topology`]). `docs/placement.md` specifies the arithmetic for other
+//! languages; `protocol-tests/vectors/placement.txt` proves it.
 //!
 //! May import: base.
 //!
@@ -15,6 +16,7 @@ mod placement;
 mod tag;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 
 pub use hash::Hash;
 pub use placement::{Explanation, Placement};

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::base::search::position_of;
+
 /// FastDHT writes this byte between namespace and object.
 const SEPARATOR: u8 = 0x01;
 
@@ -56,32 +58,11 @@ impl HashTag {
 /// The text between the first `{` and the `}` that follows it, when there is any.
 #[inline]
 fn braced(key: &[u8]) -> Option<&[u8]> {
-    if !may_have_tag(key) {
-        return None;
-    }
-    let open = memchr::memchr(b'{', key)?;
+    let open = position_of(b'{', key)?;
     let (_, text) = key.split_at_checked(open + 1)?;
-    let close = memchr::memchr(b'}', text)?;
+    let close = position_of(b'}', text)?;
     let (tag, _) = text.split_at_checked(close)?;
     (!tag.is_empty()).then_some(tag)
-}
-
-/// Whether there is any `{`. Most keys have none and are shorter than the vectors of a general search, which then goes
-/// byte by byte: eight at a time, the last eight overlapping, takes less than half of its time.
-#[inline]
-fn may_have_tag(key: &[u8]) -> bool {
-    match key.last_chunk() {
-        Some(last) => has_brace(last) || key.as_chunks().0.iter().any(has_brace),
-        None => key.contains(&b'{'),
-    }
-}
-
-/// Whether one of eight bytes is `{`: the exact test for a zero byte, on what differs from `{`.
-#[inline]
-fn has_brace(bytes: &[u8; 8]) -> bool {
-    const ONES: u64 = u64::MAX / 0xff;
-    let difference = u64::from_le_bytes(*bytes) ^ (ONES * b'{' as u64);
-    difference.wrapping_sub(ONES) & !difference & (ONES << 7) != 0
 }
 
 /// What is hashed, and whether it was written as a tag: only a tag can name a FastDHT object.

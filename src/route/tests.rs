@@ -300,3 +300,17 @@ fn the_tail_of_chi_squared_is_computed_right() {
         assert!((found / p - 1.0).abs() < 1e-6, "freedom {freedom}: {found:e} instead of {p:e}");
     }
 }
+
+#[test]
+fn shares_can_be_computed_in_signed_32_bits() {
+    let mut chance = Chance(32);
+    for _ in 0..10_000 {
+        let (half, count) = (chance.below(1 << 32) as u32, 1 + chance.below(32_767) as u16);
+        // As docs/placement.md has it: `>>>` shifts in zeros, products must not overflow.
+        let (upper, lower) = ((half >> 16) as i32, (half & 0xffff) as i32);
+        let product = |part: i32| part.checked_mul(i32::from(count)).unwrap();
+        let found = product(upper).checked_add(product(lower) >> 16).unwrap() >> 16;
+        let expected = Hash::Larder.server(u64::from(half), self::count(count));
+        assert_eq!(found, i32::from(expected), "{half} {count}");
+    }
+}

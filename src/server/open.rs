@@ -21,7 +21,7 @@ use crate::group::{Group, Shared};
 use crate::hot::{self, Budget, Hot};
 use crate::route::{Hash, HashTag, Placement};
 use crate::store::directory::{self, Directory, Wanted};
-use crate::store::{GroupIdentity, Store, StoreOptions};
+use crate::store::{self, GroupIdentity, Store, StoreOptions};
 
 /// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
 const CACHE_PART: usize = 16;
@@ -43,6 +43,18 @@ pub(super) struct Opened {
     pub(super) directory: Option<Directory>,
 }
 
+/// Disks in place of what lies in the data directory: for tests. By default there are none.
+#[derive(Default)]
+pub struct Disks {
+    /// The log's.
+    pub log: Option<Arc<dyn binlog::Disk>>,
+    /// That of each group's store.
+    pub store: Option<StoreDisks>,
+}
+
+/// The disk of each group's store.
+pub type StoreDisks = Box<dyn Fn(GroupId) -> Box<dyn store::Disk>>;
+
 /// The file of starts, shared by those who raise the ceiling.
 struct StartsFile(Mutex<Starts>);
 
@@ -62,19 +74,10 @@ impl Ceiling for NoCeiling {
 }
 
 /// Opens and recovers what the configuration says.
-pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
-    open_over(config, clock, None)
-}
-
-/// As [`open`], with the log on this disk instead of the data directory's own.
-pub(super) fn open_over(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    log_disk: Option<Arc<dyn binlog::Disk>>,
-) -> Result<Opened, Fault> {
+pub(super) fn open_on(config: &Config, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Opened, Fault> {
     match &config.keep {
         Keep::Nothing => open_nothing(config),
-        Keep::Data(data) => open_data(config, data, clock, log_disk),
+        Keep::Data(data) => open_data(config, data, clock, disks),
     }
 }
 
@@ -88,24 +91,19 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
     Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None })
 }
 
-fn open_data(
-    config: &Config,
-    data: &Data,
-    clock: &Arc<dyn Clock>,
-    log_disk: Option<Arc<dyn binlog::Disk>>,
-) -> Result<Opened, Fault> {
+fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Opened, Fault> {
     let began = Instant::now();
     let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(&config.placement)))?;
     let placement = placement_of(&identity)?;
-    let disk = match log_disk {
-        Some(disk) => disk,
+    let disk = match &disks.log {
+        Some(disk) => Arc::clone(disk),
         None => Arc::new(RealDisk::open(&directory.binlog())?),
     };
     let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk))?;
     let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
     starts.raise(ceiling)?;
     let shared = Arc::new(shared(config, identity.server, ceiling));
-    let stores = open_stores(config, &directory, &identity)?;
+    let stores = open_stores(config, &directory, &identity, disks)?;
     let rows: u64 = stores.iter().map(|store| store.state().rows).sum();
     let dir = data.dir.display();
     log::info!("{dir}: {} groups with {rows} items opened in {:?}", stores.len(), began.elapsed());
@@ -195,6 +193,7 @@ fn open_stores(
     config: &Config,
     directory: &Directory,
     identity: &directory::Identity,
+    disks: &Disks,
 ) -> Result<Vec<Store>, Fault> {
     let group_count = identity.group_count;
     let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
@@ -202,7 +201,11 @@ fn open_stores(
     let open = |id| {
         let group = GroupId(id);
         let owner = GroupIdentity { directory_id: identity.directory_id, group, group_count };
-        Store::open(&directory.group(group), owner, StoreOptions { cache_bytes })
+        let options = StoreOptions { cache_bytes };
+        match &disks.store {
+            Some(disk) => Store::open_on(disk(group), owner, options),
+            None => Store::open(&directory.group(group), owner, options),
+        }
     };
     (0..group_count).map(open).collect()
 }

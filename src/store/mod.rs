@@ -1,7 +1,7 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
 //! Owns: the data directory's identity and lock ([`directory`]), the files of the groups and everything in them.
-//! `FORMAT.md` specifies every row.
+//! `FORMAT.md` specifies every row. [`sim`] is a disk for tests.
 //!
 //! May import: `base`, redb, crc32c.
 //!
@@ -22,6 +22,7 @@ mod guard;
 mod parts;
 mod record;
 mod row;
+pub mod sim;
 mod snapshot;
 #[cfg(test)]
 mod tests;

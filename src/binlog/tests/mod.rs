@@ -89,6 +89,13 @@ fn start_with(disk: &SimDisk, fsync: Fsync, floor: Lsn) -> Result<(Arc<Log>, Ent
     Ok((recovered.finish(floor)?, entries, report))
 }
 
+/// A log that is about to be replayed.
+fn recovery_of(disk: &SimDisk) -> Recovery {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (_, incarnation, _) = Starts::open(Arc::clone(&disk)).unwrap();
+    Recovery::open(disk, options(Fsync::EverySec, incarnation)).unwrap()
+}
+
 /// What a worker and the log thread do between them when there is something to write.
 fn write(log: &Log) -> Result<(), Fault> {
     if log.write_pending() == Written::Left { log.write_round() } else { Ok(()) }
