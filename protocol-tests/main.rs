@@ -2,7 +2,7 @@
 //!
 //! What the environment may say: `LARDER_REQUIRE_ALL` makes a skip a failure; `LARDER_LONG` runs what takes minutes;
 //! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_RELEASE` names the release build whose
-//! instructions are counted; `LARDER_PYTHON` names a Python that has
+//! instructions are counted; `LARDER_SEED` begins the random pipelines elsewhere; `LARDER_PYTHON` names a Python that has
 //! `clients/requirements.txt`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
