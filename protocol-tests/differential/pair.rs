@@ -136,15 +136,15 @@ struct Seen {
 impl Seen {
     /// `request` with the cas numbers that its line speaks of.
     fn filled(&self, request: &Request) -> Vec<u8> {
-        let Ok(text) = std::str::from_utf8(request) else { return request.clone() };
-        let Some((line, rest)) = text.split_once('\n') else { return request.clone() };
-        let mut line = line.to_owned();
+        let end = request.iter().position(|byte| *byte == b'\n').unwrap_or(request.len());
+        let (line, rest) = request.split_at(end);
+        let Ok(mut line) = String::from_utf8(line.to_vec()) else { return request.clone() };
         for place in 0..3 {
             let number = self.numbers.get(place).copied().unwrap_or(u64::MAX);
             line = line.replace(&format!("{{c{place}}}"), &number.to_string());
             line = line.replace(&format!("{{c{place}-}}"), &number.wrapping_sub(1).to_string());
         }
-        format!("{line}\n{rest}").into()
+        [line.as_bytes(), rest].concat()
     }
 
     /// Replies with places instead of cas numbers, and without what says how memory is laid out.

@@ -26,7 +26,8 @@ fn word_matches(pattern: &str, word: &str) -> bool {
         "_" => word != " ",
         "{space}" => word == " ",
         "{long}" => word.len() > 250,
-        "{bad}" => word.parse::<i64>().is_err() && word.parse::<u64>().is_err(),
+        // `{c0}` stands for a number.
+        "{bad}" => !word.starts_with('{') && word.parse::<i64>().is_err() && word.parse::<u64>().is_err(),
         _ => one.strip_suffix('*').map_or(word == one, |beginning| word.starts_with(beginning)),
     })
 }
