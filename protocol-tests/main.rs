@@ -4,9 +4,10 @@
 //! `LARDER_BINARY` names another larder to test, such as a release build; `LARDER_RELEASE` names the release build whose
 //! instructions are counted; `LARDER_PYTHON` names a Python that has `clients/requirements.txt`; `LARDER_PICTURES` names
 //! a folder for pictures of the admin page; `LARDER_FUZZ_SECONDS` and `LARDER_FUZZ_SEED` make the fuzzing of the codecs
-//! long (`fuzz`).
+//! long (`fuzz`); `LARDER_SEED` begins the random pipelines elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod admin;
 mod answers;
 mod backups;
@@ -16,6 +17,7 @@ mod capable;
 mod client;
 mod command_line;
 mod crash;
+mod differential;
 mod drivers;
 mod durability;
 mod frames;
@@ -33,7 +35,9 @@ mod rust_client;
 mod scale;
 mod skips;
 mod space;
+mod split;
 mod tidy;
+mod tool;
 mod torture;
 mod transcript;
 mod transcripts;

@@ -269,9 +269,23 @@ fn replies() -> [Reply<'static>; 14] {
         marks: Marks::BINARY_KEY,
         accessed_s: u32::MAX,
     };
-    let hit =
-        Hit { item, deadline: Deadline::PAST, now: NOW, held: false, won: true, stale: true, taken: true };
-    let number = Number { value: u64::MAX, cas: 0, deadlines: [Deadline::NEVER, Deadline::PAST], now: NOW };
+    let hit = Hit {
+        item,
+        deadline: Deadline::PAST,
+        now: NOW,
+        held: false,
+        won: true,
+        stale: true,
+        taken: true,
+        created: false,
+    };
+    let number = Number {
+        value: u64::MAX,
+        cas: 0,
+        deadlines: [Deadline::NEVER, Deadline::PAST],
+        created: false,
+        now: NOW,
+    };
     [
         Reply::Hit(hit),
         Reply::Hit(Hit { held: true, won: false, ..hit }),

@@ -115,12 +115,15 @@ impl Op<'_> {
 /// A read of one key and what it does beside reading.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Get {
-    /// Give it a new deadline (gat; meta `T`).
+    /// Give it a new deadline (gat; meta `T`). One that is created here has the deadline that `vivify` says.
     pub touch: Option<Exptime>,
-    /// On a miss create an empty item with this exptime and let the caller win (meta `N`).
+    /// On a miss create an empty item with this exptime and let the caller win (meta `N`; where a `T` stands behind it,
+    /// the exptime of that).
     pub vivify: Option<Exptime>,
     /// Let the caller win when fewer seconds than this remain (meta `R`).
     pub recache_below_s: Option<i32>,
+    /// What remains is judged after the touch, not before (a `T` before the `R`).
+    pub touches_first: bool,
     /// A cas that the client holds already: on a match it needs no value (meta `C`).
     pub held_cas: Option<u64>,
     /// The cas of an item created here (meta `E`).
@@ -139,7 +142,7 @@ pub enum CountedAs {
     Get,
     /// `cmd_touch`: gat and gats.
     Touch,
-    /// `cmd_meta` beside `cmd_get`: mg.
+    /// `cmd_get` too: mg. Only meta clients can win.
     Meta,
 }
 
@@ -216,9 +219,10 @@ pub struct Arith {
     pub compare: Option<u64>,
     /// The cas that the item gets.
     pub new_cas: Option<u64>,
-    /// On a miss create an item of this number and exptime (meta `N` and `J`).
+    /// On a miss create an item of this number and exptime (meta `J` and `N`; where a `T` stands behind the `N`, the
+    /// exptime of that).
     pub initial: Option<(u64, Exptime)>,
-    /// A new time to live (meta `T`).
+    /// A new time to live (meta `T`). One that is created here has that of `initial`.
     pub touch: Option<Exptime>,
 }
 
@@ -272,6 +276,8 @@ pub enum Tuning<'a> {
     Answer(&'a [u8]),
     /// `lru_crawler enable` and `disable`: without it keys are not listed.
     Crawler(bool),
+    /// `lru_crawler crawl`: nothing needs it, and it is refused while the crawler is disabled.
+    Crawl,
 }
 
 /// How keys are listed.

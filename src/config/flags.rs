@@ -161,7 +161,8 @@ pub struct Flags {
     /// Say more in the log; -vv and -vvv say still more
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// memcached's extended options, with commas: idle_timeout=SECONDS; those that mean nothing here are accepted
+    /// memcached's extended options, with commas: idle_timeout=SECONDS, track_sizes, no_lru_crawler; those
+    /// that mean nothing here are accepted
     #[arg(short = 'o', long, value_name = "LIST")]
     pub extended: Vec<String>,
 

@@ -46,6 +46,8 @@ pub struct Config {
     pub prefixes: Prefixes,
     /// Where people look, if anywhere.
     pub admin: Option<Admin>,
+    /// What of memcached's workings shows in answers.
+    pub shown: Shown,
     /// The process itself.
     pub process: Process,
     /// What was accepted and has no effect, in words for the log.
@@ -178,6 +180,23 @@ pub struct Prefixes {
     pub delimiter: u8,
     /// Whether they are counted from the start.
     pub counted: bool,
+}
+
+/// What `-o` says of workings that memcached has: they show in its answers, and so in ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// `lru_crawler`: whether keys are listed until a client says otherwise, and its figures.
+    pub crawler: bool,
+    /// `lru_maintainer`: its figures.
+    pub maintainer: bool,
+    /// `track_sizes`: whether `stats sizes` counts items by size.
+    pub sizes: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Shown {
+        Shown { crawler: true, maintainer: true, sizes: false }
+    }
 }
 
 /// The process itself.

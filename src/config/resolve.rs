@@ -32,6 +32,7 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
         keep,
         placement: placement(&flags)?,
         prefixes: prefixes(&flags)?,
+        shown: extended.shown,
         allow: allow(&flags, machine)?,
         admin: admin_port::admin(&flags, machine)?,
         process: process(&flags, machine)?,

@@ -67,6 +67,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
             sasl: false,
         },
         prefixes: Prefixes { delimiter: b':', counted: false },
+        shown: Shown { crawler: true, maintainer: true, sizes: false },
         process: Process::default(),
         admin: None,
         notes: Vec::new(),
@@ -233,6 +234,16 @@ fn switches() {
         |config| config.network.idle_timeout_s,
         [("-o idle_timeout=30", Some(30)), ("-o idle_timeout=0", None)],
     );
+    let shown = |crawler, maintainer, sizes| Shown { crawler, maintainer, sizes };
+    check(
+        |config| config.shown,
+        [
+            ("-o no_lru_crawler", shown(false, true, false)),
+            ("-o no_lru_crawler,no_lru_maintainer -o track_sizes", shown(false, false, true)),
+            ("-o no_modern", shown(false, false, false)),
+            ("-o no_modern,lru_crawler,lru_maintainer", shown(true, true, false)),
+        ],
+    );
     let process = |daemon, user: Option<&str>, pid_file: Option<&str>, verbosity| Process {
         daemon,
         user: user.map(str::to_owned),
@@ -252,18 +263,48 @@ fn switches() {
     );
 }
 
+/// With such words memcached's users and its own tests start it.
+#[test]
+fn what_memcached_is_started_with_is_accepted() {
+    for line in [
+        "-U 0",
+        "-A",
+        "-t 1 -c 8 -R 1 -b 10",
+        "-m 2",
+        "-m 3 -M",
+        "-m 32 -I 2m",
+        "-m 1024 -I 512m",
+        "-I 16384 -f 1.5 -n 96",
+        "-B auto -D : -F -X -W -C -k -r",
+        "-B ascii",
+        "-s sock -a 0766",
+        "-l 127.0.0.1,127.0.0.2:11999 -p 11998",
+        "-o modern -o no_modern",
+        "-o slab_reassign,slab_automove,lru_crawler,lru_maintainer",
+        "-o slab_reassign,slab_automove=2,slab_automove_window=3,slab_automove_ratio=0.5",
+        "-o no_slab_reassign,no_lru_crawler,no_lru_maintainer,no_hashexpand",
+        "-o slab_chunk_max=16384 -o slab_sizes=100-200-300",
+        "-o hash_algorithm=murmur3,hashpower=12,tail_repair_time=60",
+        "-o lru_maintainer,hot_lru_pct=3,warm_lru_pct=3,hot_max_factor=0.1,warm_max_factor=0.1,temporary_ttl=61",
+        "-o watcher_logbuf_size=64,worker_logbuf_size=64,read_buf_mem_limit=10,resp_obj_mem_limit=10",
+        "-o idle_timeout=3,maxconns_fast,inline_ascii_resp,no_inline_ascii_resp,no_maxconns_fast",
+        "-o expirezero_does_not_evict,track_sizes,no_drop_privileges,drop_privileges",
+        "-e /tmp/mem",
+        "-u root -P pid -vvv",
+    ] {
+        config(line);
+    }
+}
+
 #[test]
 fn what_has_no_effect_is_told() {
     for (line, notes) in [
-        ("-o modern,no_modern,track_sizes", &["-o modern ", "-o no_modern ", "-o track_sizes "][..]),
+        ("-o inline_ascii_resp,modern", &["-o inline_ascii_resp "][..]),
         (
-            "-o slab_reassign,hashpower=20 -o no_lru_crawler",
-            &["slab_reassign", "hashpower=20", "no_lru_crawler"],
+            "-o slab_reassign,hashpower=20 -o no_lru_crawler -o lru_temp=1",
+            &["slab_reassign", "hashpower=20", "lru_temp=1"],
         ),
-        (
-            "-o hash_algorithm=xxh3,maxconns_fast,lru_maintainer",
-            &["hash_algorithm", "maxconns_fast", "lru_main"],
-        ),
+        ("-o hash_algorithm=xxh3,maxconns_fast,lru_maintainer", &["hash_algorithm", "maxconns_fast"]),
         ("-o idle_timeout=5", &[]),
         ("-o ext_path=/x:1G", &["data directory"]),
         ("-k -r -L -f 1.25 -n 48 -e /tmp/x", &["-k", "-r", "-L", "-f", "-n", "-e"]),

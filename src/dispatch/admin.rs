@@ -36,6 +36,7 @@ impl Dispatch {
             Command::Stats(StatsTopic::CacheDump(class, limit)) => {
                 return self.cachedump(*class, *limit, ask, out);
             }
+            Command::Stats(StatsTopic::Sizes) if self.lists_sizes(form) => return self.sizes(ask, out),
             Command::Stats(topic) => return self.show_stats(*topic, form, ask, out),
             Command::Version => texts::VERSION,
             Command::Noop => texts::MN,
@@ -56,6 +57,8 @@ impl Dispatch {
                 self.crawler.is_enabled.store(*on, Ordering::Relaxed);
                 texts::OK
             }
+            Command::Tuning(Tuning::Crawl) if self.crawler.is_enabled.load(Ordering::Relaxed) => texts::OK,
+            Command::Tuning(Tuning::Crawl) => texts::CRAWLER_OFF,
             Command::Watch(words) => return self.watch(words, ask, out),
             Command::Keyed(..) | Command::Read(..) | Command::SaslMechanisms | Command::Sasl(_) => {
                 texts::ERROR
@@ -92,6 +95,11 @@ impl Dispatch {
         proto::encode_denial(form, denial, out);
         out.seal(Lsn::ZERO);
         Verdict::Done
+    }
+
+    /// Whether `stats sizes` is a listing: it is one line otherwise, and always in a frame.
+    fn lists_sizes(&self, form: &Form<'_>) -> bool {
+        self.settings.shown.sizes && !matches!(form, Form::Binary(_))
     }
 
     fn show_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {

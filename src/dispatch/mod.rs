@@ -69,6 +69,8 @@ pub struct Dispatch {
     pub prefixes: prefixes::Prefixes,
     /// flush_all commands.
     pub flushes: AtomicU64,
+    /// `me` commands: what memcached counts as `cmd_meta`.
+    pub inspections: AtomicU64,
     /// Attempts to authenticate.
     pub auth_commands: AtomicU64,
     /// Failed ones.
@@ -82,7 +84,12 @@ impl Backend for Dispatch {
 
     fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
         match &request.command {
-            Command::Keyed(key, op) => self.keyed(&request.form, key, op, ask, out),
+            Command::Keyed(key, op) => {
+                if let Op::Inspect = op {
+                    self.inspections.fetch_add(1, Ordering::Relaxed);
+                }
+                self.keyed(&request.form, key, op, ask, out)
+            }
             Command::Read(keys, get) => self.read(&request.form, *keys, get, ask, out),
             command => self.administer(command, &request.form, ask, out),
         }
@@ -157,7 +164,7 @@ impl Dispatch {
             traffic.reset();
         }
         self.prefixes.clear();
-        let own = [&self.flushes, &self.auth_commands, &self.auth_errors];
+        let own = [&self.flushes, &self.inspections, &self.auth_commands, &self.auth_errors];
         let watchers = &self.registry.watchers;
         let others = [&self.registry.rejected, &self.registry.accepted, &watchers.sent, &watchers.skipped];
         for counter in own.into_iter().chain(others) {

@@ -10,6 +10,7 @@ use crate::base::command::StatsTopic;
 use crate::base::counters::GroupCounters;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
+use crate::config;
 use crate::conn::registry::Traffic;
 use crate::conn::{Backend, Outbox};
 use crate::group::figures::Figures;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub threads: usize,
     /// `-c`.
     pub max_connections: usize,
+    /// Whether the figures of the LRU crawler and the LRU maintainer are shown, and the sizes of items.
+    pub shown: config::Shown,
     /// Idle timeout, seconds; 0 for none.
     pub idle_timeout_s: u32,
     /// The lines of `stats settings`, but for `maxbytes`, which can change.
@@ -62,6 +65,12 @@ impl Table<'_> {
     fn rows(&mut self, rows: &[(&str, u64)]) {
         for (name, value) in rows {
             self.row(name, value);
+        }
+    }
+
+    fn zeros_if(&mut self, are_shown: bool, names: &[&str]) {
+        if are_shown {
+            self.zeros(names);
         }
     }
 
@@ -170,16 +179,11 @@ impl Dispatch {
             "slab_reassign_busy_nomem",
         ]);
         table.row("slab_reassign_last_busy_status", "none");
-        table.zeros(&[
-            "slab_reassign_running",
-            "slabs_moved",
-            "lru_crawler_running",
-            "lru_crawler_starts",
-            "lru_maintainer_juggles",
-            "malloc_fails",
-            "log_worker_dropped",
-            "log_worker_written",
-        ]);
+        table.zeros(&["slab_reassign_running", "slabs_moved"]);
+        let shown = self.settings.shown;
+        table.zeros_if(shown.crawler, &["lru_crawler_running", "lru_crawler_starts"]);
+        table.zeros_if(shown.maintainer, &["lru_maintainer_juggles"]);
+        table.zeros(&["malloc_fails", "log_worker_dropped", "log_worker_written"]);
         let watchers = &self.registry.watchers;
         table.rows(&[
             ("log_watcher_skipped", watchers.skipped.load(Ordering::Relaxed)),
@@ -194,20 +198,18 @@ impl Dispatch {
             ("slab_global_page_pool", 0),
             ("expired_unfetched", totals.figures.hot.expired_unfetched),
             ("evicted_unfetched", totals.figures.hot.evicted_unfetched),
-            ("evicted_active", totals.figures.hot.evicted_active),
+        ]);
+        if shown.maintainer {
+            table.row("evicted_active", totals.figures.hot.evicted_active);
+        }
+        table.rows(&[
             ("evictions", totals.figures.hot.evictions),
             ("reclaimed", totals.figures.hot.reclaimed),
         ]);
-        table.zeros(&[
-            "crawler_reclaimed",
-            "crawler_items_checked",
-            "lrutail_reflocked",
-            "moves_to_cold",
-            "moves_to_warm",
-            "moves_within_lru",
-            "direct_reclaims",
-            "lru_bumps_dropped",
-        ]);
+        table.zeros(&["crawler_reclaimed", "crawler_items_checked", "lrutail_reflocked"]);
+        let moves =
+            ["moves_to_cold", "moves_to_warm", "moves_within_lru", "direct_reclaims", "lru_bumps_dropped"];
+        table.zeros_if(shown.maintainer, &moves);
     }
 
     fn process(&self, table: &mut Table<'_>, now: UnixMs) {
@@ -431,7 +433,7 @@ fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch
         ("cmd_set", counters.cmd_set),
         ("cmd_flush", dispatch.flushes.load(Ordering::Relaxed)),
         ("cmd_touch", counters.cmd_touch),
-        ("cmd_meta", counters.cmd_meta),
+        ("cmd_meta", dispatch.inspections.load(Ordering::Relaxed)),
         ("get_hits", counters.get_hits),
         ("get_misses", counters.get_misses),
         ("get_expired", counters.get_expired),

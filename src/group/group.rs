@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::count::count;
+use super::count::{count, is_new_item};
 use super::keeper::Bell;
 use super::trail::Trail;
 use crate::base::command::{Key, Op, StoreMode};
 use crate::base::counters::GroupCounters;
 use crate::base::effect::{Cause, Effect, FlushMark, Removal};
-use crate::base::item::Item;
+use crate::base::item::{Item, Marks};
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::metrics::Timings;
 use crate::base::reply::{Denial, Reply};
@@ -324,7 +324,7 @@ impl Group {
             op => engine::execute(op, asked.key, old.as_ref(), stamp, &self.shared.rules),
         };
         let access = outcome.access;
-        let Some(effect) = outcome.effect else {
+        let Some(mut effect) = outcome.effect else {
             answer(&outcome.reply);
             count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
             let lsn = core.trail.lsn_of(observed, self.shared.safe_lsn());
@@ -346,8 +346,11 @@ impl Group {
         };
         answer(&outcome.reply);
         count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
-        if let Effect::Touch(_) = effect {
-            core.note_access(at, access, now);
+        core.counters.total_items += u64::from(is_new_item(&effect, old_value.len()));
+        match &mut effect {
+            Effect::Put(put) if access == Access::Fetched => put.marks = put.marks.with(Marks::FETCHED),
+            Effect::Touch(_) => core.note_access(at, access, now),
+            Effect::Put(_) | Effect::Remove(_) => {}
         }
         core.change(&asked.key.bytes, at, &effect, stamp);
         Attempt::Done(lsn)
@@ -539,8 +542,10 @@ impl Core {
 
     /// Remembers that the entry was used, for recency and for what meta shows.
     fn note_access(&mut self, at: Option<Slot>, access: Access, now: UnixMs) {
-        if let (Some(at), false) = (at, access == Access::None) {
-            self.hot.accessed(at, now.seconds());
+        match (at, access) {
+            (Some(at), Access::Fetched) => self.hot.accessed(at, now.seconds()),
+            (Some(at), Access::Used) => self.hot.used(at),
+            (Some(_), Access::None) | (None, _) => {}
         }
     }
 }

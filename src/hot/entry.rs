@@ -154,6 +154,15 @@ pub(super) fn note_access(bytes: &mut [u8], now_s: u32) {
     }
 }
 
+/// Notes that the entry at the start of `bytes` was wanted, but not read.
+pub(super) fn note_use(bytes: &mut [u8]) {
+    let Some(first) = bytes.first_chunk_mut::<4>() else { return };
+    let word = Word(u32::from_le_bytes(*first));
+    if !word.is_dead() {
+        *first = word.with_visits(word.visits() + 1).0.to_le_bytes();
+    }
+}
+
 /// The key of the entry at the start of `bytes`; `None` when nothing lives there.
 pub(super) fn key_of(bytes: &[u8]) -> Option<&[u8]> {
     let word = Word::read(bytes)?;

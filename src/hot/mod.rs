@@ -167,6 +167,11 @@ impl Hot {
         entry::note_access(self.segments.at_mut(at), now_s);
     }
 
+    /// Notes that an item was wanted and not read: an `add` that met it. The slot stays valid.
+    pub fn used(&mut self, at: Slot) {
+        entry::note_use(self.segments.at_mut(at));
+    }
+
     /// Gives `key` a value. `at` is where its entry lies, `None` when that is not known or there is none.
     ///
     /// Cannot fail; who did not ask for room before may take more than the budget has.

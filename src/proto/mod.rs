@@ -38,6 +38,7 @@ mod tests;
 
 pub use auth::decode_unauthenticated;
 pub use dump::{encode_cached, encode_dump};
+pub use meta_reply::item_bytes;
 pub use meta_request::{MetaForm, MetaVerb};
 pub use reply::{
     encode_denial, encode_done, encode_prefix, encode_reply, encode_stat, encode_text, encode_value,

@@ -42,6 +42,7 @@ pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
         started,
         threads: config.network.threads,
         max_connections: config.network.connections_max,
+        shown: config.shown,
         idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
         lines: lines(config),
         durability: durability(config),
@@ -114,19 +115,22 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("temporary_ttl", "61"),
     ]));
     lines.push(("idle_timeout", config.network.idle_timeout_s.unwrap_or(0).to_string()));
-    lines.extend(constants(&[
-        ("watcher_logbuf_size", "262144"),
-        ("worker_logbuf_size", "65536"),
-        ("read_buf_mem_limit", "0"),
-        ("track_sizes", "no"),
-        ("inline_ascii_response", "no"),
-        ("ssl_enabled", "no"),
-        ("num_napi_ids", "0"),
-        ("memory_file", "(null)"),
-        ("client_flags_size", "4"),
-    ]));
+    lines.extend(constants(&BUFFERS));
+    lines.push(("track_sizes", on(config.shown.sizes)));
+    lines.extend(constants(&LAST));
     lines
 }
+
+const BUFFERS: [(&str, &str); 3] =
+    [("watcher_logbuf_size", "262144"), ("worker_logbuf_size", "65536"), ("read_buf_mem_limit", "0")];
+/// The lines behind all others.
+const LAST: [(&str, &str); 5] = [
+    ("inline_ascii_response", "no"),
+    ("ssl_enabled", "no"),
+    ("num_napi_ids", "0"),
+    ("memory_file", "(null)"),
+    ("client_flags_size", "4"),
+];
 
 fn constants(rows: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     rows.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()

@@ -18,7 +18,7 @@ use crate::base::time::Clock;
 use crate::binlog::Subscription;
 use crate::config::Config;
 use crate::conn::registry::{Registry, Traffic};
-use crate::dispatch::{Control, Dispatch, prefixes::Prefixes, users::Users};
+use crate::dispatch::{Control, Dispatch, dump::Crawler, prefixes::Prefixes, users::Users};
 use crate::group::keeper::{Bell, Keeper};
 use crate::group::sweep::Sweeper;
 use crate::group::warmup::{Warmth, warm_up};
@@ -82,9 +82,10 @@ pub(super) fn dispatch(
         traffic: traffic.to_vec(),
         users: config.allow.auth_file.clone().map(Users::open).transpose()?,
         control,
-        crawler: Default::default(),
+        crawler: Crawler::new(config.shown.crawler),
         prefixes: Prefixes::new(config.prefixes.delimiter, config.prefixes.counted),
         flushes: AtomicU64::new(0),
+        inspections: AtomicU64::new(0),
         auth_commands: AtomicU64::new(0),
         auth_errors: AtomicU64::new(0),
     })

@@ -179,11 +179,20 @@ fn answers() {
         marks: Marks::default(),
         accessed_s: 0,
     };
-    let hit =
-        Hit { item, deadline: Deadline::NEVER, now, held: false, won: false, stale: false, taken: false };
+    let hit = Hit {
+        item,
+        deadline: Deadline::NEVER,
+        now,
+        held: false,
+        won: false,
+        stale: false,
+        taken: false,
+        created: false,
+    };
     let hit = Reply::Hit(hit);
     let stored = Reply::Stored(Changed { cas: 8, value_bytes: 2 });
-    let number = Reply::Number(Number { value: 258, cas: 8, deadlines: [Deadline::NEVER; 2], now });
+    let number =
+        Reply::Number(Number { value: 258, cas: 8, deadlines: [Deadline::NEVER; 2], created: false, now });
     let non_numeric = "Non-numeric server-side value for incr or decr";
     for (opcode, reply, expected) in [
         (0x00, hit, Some((0, [4, 0], 77, "\\x00\\x00\\x00\\x05value"))),
