@@ -1,4 +1,4 @@
-//! libmemcached's own conformance check.
+//! libmemcached's own conformance check, of the text and the binary protocol.
 use std::process::Command;
 
 use crate::process::Larder;
@@ -10,7 +10,11 @@ fn memccapable_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let larder = Larder::start(&folder.path().join("data"), &[]).unwrap();
     let port = larder.address().port().to_string();
-    let output = Command::new(memccapable).args(["-h", "127.0.0.1", "-p", &port, "-a"]).output().unwrap();
+    let output = Command::new(memccapable).args(["-h", "127.0.0.1", "-p", &port]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("All tests passed"), "{said}");
+    for (protocol, tests) in [("ascii", 27), ("binary", 27)] {
+        let passed = |line: &&str| line.starts_with(protocol) && line.ends_with("[pass]");
+        assert_eq!(said.lines().filter(passed).count(), tests, "{protocol}: {said}");
+    }
 }

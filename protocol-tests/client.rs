@@ -41,6 +41,11 @@ impl Client {
         }
     }
 
+    /// Fills `bytes` with what comes next of the reply.
+    pub(crate) fn read(&mut self, bytes: &mut [u8]) {
+        self.replies.read_exact(bytes).unwrap();
+    }
+
     /// Sends, and the first line of the reply without its end.
     pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> String {
         self.send(request);

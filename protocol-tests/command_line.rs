@@ -82,7 +82,7 @@ fn a_data_directory_that_cannot_be_used_is_refused_and_left_alone() {
     let checksum = crc32c(&newer[12..]);
     newer[8..12].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&identity, &newer).unwrap();
-    refused(&path("ours"), &[], &["format 2", "newer"]);
+    refused(&path("ours"), &[], &["format 3", "newer"]);
 
     let mut damaged = intact.clone();
     damaged[20] ^= 1;
@@ -189,7 +189,15 @@ fn version_and_help_begin_as_memcached() {
         assert!(first.starts_with("memcached 1.6.45 (larder "), "{option}: {said}");
     }
     let (_, help) = run_to_end(&["-h"]);
-    for flag in ["--port", "--data-dir", "--fsync", "--memory-only", "--log-size", "--groups"] {
+    for flag in [
+        "--port",
+        "--data-dir",
+        "--fsync",
+        "--memory-only",
+        "--log-size",
+        "--groups",
+        "larder COMMAND --help",
+    ] {
         assert!(help.contains(flag), "{flag}");
     }
 }
@@ -380,10 +388,10 @@ fn root_becomes_the_user_it_is_told() {
 }
 
 /// A small file system in memory; gone when dropped. Only root can have one.
-struct SmallDisk<'a>(&'a Path);
+pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path, options: &str) -> Option<SmallDisk<'a>> {
+    pub(crate) fn mount(path: &'a Path, options: &str) -> Option<SmallDisk<'a>> {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", options, "larder-test"]).arg(path).stderr(Stdio::null());
         let works =

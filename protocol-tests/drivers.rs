@@ -48,7 +48,7 @@ impl Clock for TestClock {
 /// # Panics
 /// When they are refused.
 pub(crate) fn configured<'a>(words: impl IntoIterator<Item = &'a str>) -> Config {
-    let machine = Machine { cores: 2, working_dir: std::env::temp_dir(), port_file: None };
+    let machine = Machine { cores: 2, working_dir: std::env::temp_dir(), port_file: None, sasl_file: None };
     config::read(words.into_iter().map(Into::into), &machine).unwrap_or_else(|stop| panic!("{stop:?}"))
 }
 

@@ -36,16 +36,22 @@ impl Larder {
 
     /// Starts it and goes on: it does not serve yet.
     pub(crate) fn spawn(options: &[&str]) -> Result<Larder, String> {
+        let mut command = Command::new(binary());
+        command.args(options);
+        Larder::run(command)
+    }
+
+    /// Runs this command, which starts a larder, and goes on: it does not serve yet.
+    pub(crate) fn run(mut command: Command) -> Result<Larder, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
         let log = std::fs::File::create(folder.path().join(LOG_FILE)).map_err(|error| error.to_string())?;
-        let child = Command::new(binary())
-            .args(options)
+        let child = command
             .env("MEMCACHED_PORT_FILENAME", folder.path().join(PORT_FILE))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .map_err(|error| format!("{}: {error}", binary().display()))?;
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
         Ok(Larder { child, ports: Vec::new(), folder })
     }
 

@@ -24,9 +24,14 @@ pub(crate) fn require(program: &str) -> Option<PathBuf> {
 /// # Panics
 /// When `LARDER_REQUIRE_ALL` is set.
 pub(crate) fn skip(why: &str) {
+    tell_missing(why);
+    assert!(env::var_os("LARDER_REQUIRE_ALL").is_none(), "required here: {why}");
+}
+
+/// Tells and counts a skip of what cannot be installed everywhere: never a failure.
+pub(crate) fn tell_missing(why: &str) {
     let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
     say(&format!("SKIPPED: {why} ({count} so far)"));
-    assert!(env::var_os("LARDER_REQUIRE_ALL").is_none(), "required here: {why}");
 }
 
 /// Whether tests that take minutes are wanted (`LARDER_LONG`); tells when they are not.
@@ -43,7 +48,8 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Where `program` is found on PATH.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

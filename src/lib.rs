@@ -8,9 +8,11 @@
 //!                       append, write |   | woken when replies have become safe
 //!                                    v   |
 //!                                  log thread      writes and syncs; its pool thread keeps segments ready
-//!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling
+//!                                                    and copies those that leave to the archive
+//!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling, compacts files
 //!  sweeper  removes what has expired or was flushed
 //!  warmer   reads the stores into memory after a start, then ends
+//!  admin    answers HTTP: metrics, health, the page people look at; only with `--admin-port`
 //! ```
 //!
 //! Any worker executes any group's command under that group's mutex; no request hops between threads.
@@ -22,18 +24,18 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 5 | `server` assembles: open, recover, spawn, join, stop |
-//! | 4 | `net`: sockets and event loops, the only room that names mio and socket2 |
+//! | 5 | `server` assembles: open, recover, spawn, join, stop; `tools`: the commands beside `serve` |
+//! | 4 | `net`: sockets and event loops, the only room that names mio and socket2; `admin`: HTTP for people and their tools, and what workers record for it |
 //! | 3 | `dispatch`: what a request means over all groups: reads of many keys, flush_all, stats |
-//! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; [`client`]: the client library; `config`: the command line; `peer`: what servers ask each other |
+//! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; [`client`]: the client library; `config`: the command line of `serve`; `backup`: the form of a backup; `peer`: what servers ask each other |
 //! | 1 | [`proto`]: bytes and words; [`route`]: key to group to server; [`engine`]: what a command means; `hot`: the memory tier; `binlog`: the append-only truth; `store`: one redb file a group |
 //! | 0 | [`base`]: the words: commands, replies, effects, items, versions, limits |
 //!
 //! # One `set`
 //!
 //! 1. `net/worker.rs`, `Worker::serve`: one read from the socket.
-//! 2. `conn/connection.rs`, `Connection::turn`: finds whole requests; [`proto::decode`] makes a
-//!    [`Command`](base::command::Command).
+//! 2. `conn/connection.rs`, `Connection::turn`: finds whole requests; [`proto::decode`], or
+//!    [`proto::binary::decode`], makes a [`Command`](base::command::Command).
 //! 3. `dispatch/mod.rs`, `Dispatch::keyed`: [`route::Placement::group`] names the group.
 //! 4. `group/group.rs`, `Group::submit`, under the group's lock: [`engine::execute`] says what it means, `Log::append`
 //!    gives the change its LSN, [`proto::encode_reply`] writes the reply into the connection's outbox, `Hot::put`
@@ -60,6 +62,10 @@ pub mod proto;
 pub mod route;
 
 #[cfg(feature = "server")]
+pub mod admin;
+#[cfg(feature = "server")]
+pub mod backup;
+#[cfg(feature = "server")]
 pub mod binlog;
 #[cfg(feature = "server")]
 pub mod config;
@@ -79,3 +85,5 @@ pub mod peer;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod tools;

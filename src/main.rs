@@ -1,4 +1,4 @@
-//! The command line: reads it, serves, and turns signals into an orderly end.
+//! The command line: reads it, serves and turns signals into an orderly end, or runs a tool.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use larder::base::fault::{Fault, FaultKind};
 use larder::config::{self, Config, Machine, Stop};
 use larder::server::{Server, SystemClock, process};
+use larder::tools;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
@@ -19,7 +20,11 @@ const USAGE: u8 = 2;
 const FAULT: u8 = 3;
 
 fn main() -> ExitCode {
-    match config::read(std::env::args_os().skip(1), &machine()) {
+    let words = || std::env::args_os().skip(1);
+    if words().next().is_some_and(|word| tools::has(&word)) {
+        return ExitCode::from(tools::run(words()));
+    }
+    match config::read(words(), &machine()) {
         Ok(config) => match serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => complain(&format!("larder: {fault}"), FAULT),
@@ -42,6 +47,7 @@ fn machine() -> Machine {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         working_dir: std::env::current_dir().unwrap_or_default(),
         port_file: std::env::var_os("MEMCACHED_PORT_FILENAME").map(Into::into),
+        sasl_file: std::env::var_os("MEMCACHED_SASL_PWDB").map(Into::into),
     }
 }
 

@@ -3,25 +3,29 @@
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
 mod cluster;
+mod looking;
 mod open;
 mod patience;
 mod ports;
 pub mod process;
 mod shown;
 mod threads;
+mod timed_disk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::admin::{Admin, Pulse};
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, UnixMs};
-use crate::binlog::{Disk, Log};
+use crate::binlog::Log;
 use crate::config::Config;
 use crate::dispatch::{Control, Dispatch};
 use crate::group::keeper::Keeper;
 use crate::group::sweep::Sweeper;
 use crate::store::directory::Directory;
+pub use open::{Disks, StoreDisks};
 use threads::Threads;
 
 /// The machine's clock.
@@ -42,6 +46,7 @@ pub type ShutDown = Arc<dyn Fn() + Send + Sync>;
 pub struct Server {
     addresses: Vec<SocketAddr>,
     threads: Threads,
+    admin: Option<Admin>,
 }
 
 impl Server {
@@ -51,29 +56,53 @@ impl Server {
     /// An address that cannot be bound, a data directory that cannot be used, or a log or store that is damaged: the
     /// fault says what and where, and nothing was overwritten.
     pub fn start(config: &Config, clock: Arc<dyn Clock>, shut_down: ShutDown) -> Result<Server, Fault> {
+        Server::start_on(config, clock, shut_down, &Disks::default())
+    }
+
+    /// As [`Server::start`], on these disks instead of what lies in the data directory.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_on(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        shut_down: ShutDown,
+        disks: &Disks,
+    ) -> Result<Server, Fault> {
         let plan = cluster::Plan::read(config)?;
         let config = &plan.as_ref().map_or_else(|| Ok(config.clone()), |plan| plan.fit(config))?;
         let mut bound = ports::bind(&config.network)?;
         let addresses = ports::addresses(&bound);
-        let mut opened = open::open(config, &clock)?;
+        // Before recovery, which may take a while: who asks whether the server is ready is told so.
+        let pulse: Arc<Pulse> = Arc::default();
+        let admin = looking::open(config, &pulse)?;
+        let mut opened = open::open_on(config, &clock, disks)?;
         if let Some(plan) = plan {
             let cluster = plan.decide(&opened.groups)?;
             bound.extend(cluster::bind(&cluster, config.network.backlog)?);
             opened.cluster = Some(cluster);
         }
-        let threads = Threads::spawn(config, clock, bound, opened, shut_down)?;
+        let threads = Threads::spawn(config, Arc::clone(&clock), bound, opened, shut_down, pulse)?;
+        if let Some(admin) = &admin {
+            admin.show(threads.view(clock, ports::listed(&config.network, &addresses)));
+        }
         ports::tell(&config.network, &addresses)?;
         log::info!(
             "larder {}: serving on {}",
             env!("CARGO_PKG_VERSION"),
             ports::named(&config.network, &addresses)
         );
-        Ok(Server { addresses, threads })
+        Ok(Server { addresses, threads, admin })
     }
 
     /// The TCP addresses that it listens on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where the admin port listens, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// Reads the users' file and the map of the cluster again (SIGHUP).
@@ -83,6 +112,9 @@ impl Server {
 
     /// Ends it: no more requests, a checkpoint of everything, the log closed.
     pub fn stop(self) -> Result<(), Fault> {
+        if let Some(admin) = &self.admin {
+            admin.tell_stopping();
+        }
         self.threads.stop()
     }
 }
@@ -114,19 +146,15 @@ impl Embedded {
     /// # Errors
     /// As [`Server::start`], but for addresses.
     pub fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Embedded, Fault> {
-        Embedded::over(config, clock, open::open(config, clock)?)
+        Embedded::over(config, clock, open::open_on(config, clock, &Disks::default())?)
     }
 
-    /// Opens and recovers with the log on this disk; the stores are in the data directory.
+    /// Opens and recovers on these disks instead of what lies in the data directory.
     ///
     /// # Errors
     /// As [`Embedded::open`].
-    pub fn open_with_log_on(
-        config: &Config,
-        clock: &Arc<dyn Clock>,
-        log_disk: Arc<dyn Disk>,
-    ) -> Result<Embedded, Fault> {
-        Embedded::over(config, clock, open::open_over(config, clock, Some(log_disk))?)
+    pub fn open_on(config: &Config, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Embedded, Fault> {
+        Embedded::over(config, clock, open::open_on(config, clock, disks)?)
     }
 
     fn over(config: &Config, clock: &Arc<dyn Clock>, opened: open::Opened) -> Result<Embedded, Fault> {
@@ -140,7 +168,17 @@ impl Embedded {
             stop: Arc::clone(&stop),
             bell: Arc::default(),
         };
-        let keeper = Keeper { groups, shared, clock: Arc::clone(clock), ceiling: opened.ceiling, stop };
+        let (ceiling, ledger, reserve) = (opened.ceiling, opened.ledger, opened.reserve);
+        let keeper = Keeper {
+            groups,
+            shared,
+            clock: Arc::clone(clock),
+            ceiling,
+            ledger,
+            reserve,
+            compactor: Default::default(),
+            stop,
+        };
         Ok(Embedded { backend, keeper, sweeper, _directory: opened.directory })
     }
 

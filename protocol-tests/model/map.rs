@@ -24,7 +24,7 @@ struct Item {
 }
 
 /// A memcached.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Map {
     items: BTreeMap<String, Item>,
     pub(crate) now_s: i64,

@@ -1,6 +1,6 @@
 //! Random requests against a plain map, while checkpoints, sweeps, evictions, warm-ups and restarts come between.
-mod map;
-mod request;
+pub(crate) mod map;
+pub(crate) mod request;
 
 use std::num::NonZeroU16;
 use std::path::Path;
@@ -20,7 +20,8 @@ const KEYS: u64 = 160;
 /// A third of what the keys come to: most of them are on disk only.
 const MEMORY_BYTES: u64 = 128 * 1024;
 const LOG_BYTES: u64 = 512 * 1024;
-const GROUPS: u16 = 3;
+/// Logical groups.
+pub(crate) const GROUPS: u16 = 3;
 /// Requests of the key at hand that a failure shows.
 const SHOWN: usize = 12;
 

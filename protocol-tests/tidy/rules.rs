@@ -16,11 +16,13 @@ const FLOORS: &[(&str, u8)] = &[
     ("client", 2),
     ("config", 2),
     ("peer", 2),
+    ("backup", 2),
     ("dispatch", 3),
     ("replica", 3),
     ("net", 4),
     ("admin", 4),
     ("server", 5),
+    ("tools", 5),
 ];
 /// The files that put the rooms together: free to import all of them.
 const FREE: &[&str] = &["src/lib.rs", "src/main.rs"];

@@ -6,7 +6,7 @@
 pub(crate) mod parse;
 pub(crate) mod run;
 pub(crate) mod tcp;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;

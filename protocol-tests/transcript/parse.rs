@@ -40,6 +40,8 @@ pub(crate) enum Action {
     HangUp,
     /// Exactly this comes next.
     Expect(Vec<Part>),
+    /// Exactly these bytes come next, of which some may be any.
+    ExpectFrame(Vec<Part>),
     /// Lines are passed over until this one.
     SkipTo(Vec<Part>),
     /// The server closes, having sent nothing more.
@@ -133,6 +135,8 @@ impl Parser {
         match word {
             ">" => Ok(Action::Send(self.known(text, b"\r\n")?)),
             ">>" => Ok(Action::Send(self.known(text, b"")?)),
+            ">x" => Ok(Action::Send(self.all_known(text::hex_parts(text)?)?)),
+            "<x" => Ok(Action::ExpectFrame(self.frame(text)?)),
             "<" => Ok(Action::Expect(self.known(text, b"\r\n")?)),
             "<<" => Ok(Action::Expect(self.known(text, b"")?)),
             "<~" => Ok(Action::Expect(self.pattern(text, b"\r\n")?)),
@@ -144,14 +148,19 @@ impl Parser {
                 ">!close" => Ok(Action::HangUp),
                 "<!close" => Ok(Action::Close),
                 "<!silence" => Ok(Action::Silence),
-                _ => Err("unknown step: > >> < << <~ <<~ <* ? @ >!close <!close <!silence exist".into()),
+                _ => {
+                    Err("unknown step: > >> >x < << <x <~ <<~ <* ? @ >!close <!close <!silence exist".into())
+                }
             },
         }
     }
 
     /// Text that must be fully known: only names that an earlier pattern captured.
     fn known(&self, text: &str, end: &[u8]) -> Result<Vec<Part>, String> {
-        let parts = with_end(text, end)?;
+        self.all_known(with_end(text, end)?)
+    }
+
+    fn all_known(&self, parts: Vec<Part>) -> Result<Vec<Part>, String> {
         for part in &parts {
             match part {
                 Part::Bytes(_) => {}
@@ -175,6 +184,20 @@ impl Parser {
         }
         if !parts.iter().any(|part| matches!(part, Part::Bytes(bytes) if bytes.contains(&b'\n'))) {
             return Err("a pattern ends with its line: add \\n".into());
+        }
+        Ok(parts)
+    }
+
+    fn frame(&mut self, text: &str) -> Result<Vec<Part>, String> {
+        let parts = text::hex_parts(text)?;
+        for part in &parts {
+            match part {
+                Part::Count { name: Some(name), .. } => drop(self.bound.insert(name.clone())),
+                Part::Name { name, .. } if !self.bound.contains(name) => {
+                    return Err(format!("{{{name}}} is not captured yet"));
+                }
+                _ => {}
+            }
         }
         Ok(parts)
     }

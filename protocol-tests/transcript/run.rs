@@ -16,6 +16,16 @@ const MAX_SHOWN: usize = 300;
 /// By how many seconds a remaining time may be off when the server's clock runs by itself.
 const RUNNING_CLOCK_S: u64 = 3;
 
+/// What probes a binary connection, and its answer.
+const BINARY_NOOP: [u8; 24] = noop(0x80);
+const BINARY_NOOP_ANSWER: [u8; 24] = noop(0x81);
+
+const fn noop(magic: u8) -> [u8; 24] {
+    let mut frame = [0; 24];
+    (frame[0], frame[1]) = (magic, 0x0a);
+    frame
+}
+
 /// Where a server and a transcript part.
 #[derive(Debug)]
 pub(crate) struct Mismatch {
@@ -81,6 +91,8 @@ struct Conn {
     pending: Vec<u8>,
     closed: bool,
     last_sent: Vec<u8>,
+    /// The first byte ever sent: it decides the protocol.
+    first: Option<u8>,
 }
 
 impl Play<'_> {
@@ -92,6 +104,7 @@ impl Play<'_> {
             Action::Send(parts) => self.collect(conn, parts),
             Action::HangUp => self.hang_up(conn),
             Action::Expect(parts) => self.expect(conn, parts),
+            Action::ExpectFrame(parts) => self.expect_frame(conn, parts),
             Action::SkipTo(parts) => self.skip_to(conn, parts),
             Action::Close => self.expect_close(conn),
             Action::Silence => self.expect_silence(conn),
@@ -106,6 +119,7 @@ impl Play<'_> {
             if Some(name) != except && !conn.unsent.is_empty() {
                 let bytes = std::mem::take(&mut conn.unsent);
                 send(self.wire, conn.id, &bytes, self.split);
+                conn.first = conn.first.or_else(|| bytes.first().copied());
                 conn.last_sent = bytes;
             }
         }
@@ -116,7 +130,8 @@ impl Play<'_> {
         if talks && !self.conns.contains_key(name) {
             let id = self.wire.connect();
             let (unsent, pending, last_sent) = (Vec::new(), Vec::new(), Vec::new());
-            self.conns.insert(name.into(), Conn { id, unsent, pending, closed: false, last_sent });
+            self.conns
+                .insert(name.into(), Conn { id, unsent, pending, closed: false, last_sent, first: None });
         }
     }
 
@@ -145,6 +160,27 @@ impl Play<'_> {
             return Err((show_pieces(&pieces), shown(&candidate)));
         };
         self.names.extend(captured);
+        Ok(())
+    }
+
+    /// Bytes of a known number, without regard to lines.
+    fn expect_frame(&mut self, conn: &str, parts: &[Part]) -> Result<(), Difference> {
+        for piece in self.resolve(parts)? {
+            match piece {
+                Piece::Literal(bytes) => self.expect_bytes(conn, &bytes)?,
+                Piece::Count(name, count) => {
+                    while self.conn(conn).pending.len() < count {
+                        if !self.fill(conn) {
+                            let got = shown(&self.conn(conn).pending);
+                            return Err((format!("{count} bytes"), got));
+                        }
+                    }
+                    let bytes: Vec<u8> = self.conn(conn).pending.drain(..count).collect();
+                    self.names.extend(name.map(|name| (name, bytes)));
+                }
+                _ => return Err(("a part of a frame".into(), "another part".into())),
+            }
+        }
         Ok(())
     }
 
@@ -203,9 +239,14 @@ impl Play<'_> {
     /// Silence is shown by asking something else: its answer must be the next to come.
     fn expect_silence(&mut self, name: &str) -> Result<(), Difference> {
         let id = self.conn(name).id;
-        self.wire.send(id, b"mn\r\n");
-        let answer = self.expect_bytes(name, b"MN\r\n");
-        answer.map_err(|(_, got)| ("nothing (then MN\\r\\n to a probe)".into(), got))
+        let (probe, answer): (&[u8], &[u8]) = if self.conn(name).first == Some(BINARY_NOOP[0]) {
+            (&BINARY_NOOP, &BINARY_NOOP_ANSWER)
+        } else {
+            (b"mn\r\n", b"MN\r\n")
+        };
+        self.wire.send(id, probe);
+        let answered = self.expect_bytes(name, answer);
+        answered.map_err(|(_, got)| (format!("nothing (then {} to a probe)", escaped(answer)), got))
     }
 
     fn quiet_at_end(&mut self, name: &str) -> Result<(), Difference> {
@@ -306,6 +347,7 @@ impl Play<'_> {
                 Part::Rest => Piece::Rest,
                 Part::Down(n) => Piece::Number(n.saturating_sub(slack), *n),
                 Part::Up(n) => Piece::Number(*n, n + slack),
+                Part::Count { name, bytes } => Piece::Count(name.clone(), *bytes),
             };
             match (pieces.last_mut(), piece) {
                 (Some(Piece::Literal(before)), Piece::Literal(bytes)) => before.extend(bytes),
@@ -324,6 +366,8 @@ enum Piece {
     Rest,
     /// A number between the two, both included.
     Number(u64, u64),
+    /// So many bytes, captured under the name.
+    Count(Option<String>, usize),
 }
 
 impl Piece {
@@ -354,6 +398,7 @@ fn matched(pieces: &[Piece], text: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
                 captured.extend(name.iter().map(|name| (name.clone(), word.to_vec())));
             }
             Piece::Rest => rest = rest.get(variable_length(rest, next, b"\r\n")..)?,
+            Piece::Count(..) => return None,
             Piece::Number(low, high) => {
                 let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
                 let value: u64 = std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()?;
@@ -407,6 +452,7 @@ fn show_pieces(pieces: &[Piece]) -> String {
         Piece::Word(None) => "{_}".into(),
         Piece::Rest => "{..}".into(),
         Piece::Number(low, high) => format!("{{{low}..={high}}}"),
+        Piece::Count(_, count) => format!("{{{count} bytes}}"),
     };
     pieces.iter().map(show).collect()
 }

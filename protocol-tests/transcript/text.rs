@@ -18,6 +18,8 @@ pub(crate) enum Part {
     Down(u64),
     /// A number that counts up with the clock: seconds passed.
     Up(u64),
+    /// So many bytes, whatever they are; with a name, captured.
+    Count { name: Option<String>, bytes: usize },
 }
 
 /// Splits one step's text into its parts. Errors say what is wrong in words for the author of the transcript.
@@ -73,6 +75,54 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
         chunk.invalid().iter().for_each(|b| out.push_str(&format!("\\x{b:02x}")));
     }
     out
+}
+
+/// Splits the text of a binary step: words that are bytes in hexadecimal, `'text'`, `{name}` for captured bytes, and
+/// `{name*8}` or `{_*8}` for so many bytes of any kind.
+pub(crate) fn hex_parts(text: &str) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
+    let mut bytes = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = match rest.strip_prefix('\'') {
+            Some(quoted) => 2 + quoted.find('\'').ok_or("a ' without another")?,
+            None => rest.find(' ').unwrap_or(rest.len()),
+        };
+        let (word, after) = rest.split_at(end);
+        if let Some(inside) = word.strip_prefix('{').and_then(|word| word.strip_suffix('}')) {
+            push_bytes(&mut parts, &mut bytes);
+            parts.push(captured(inside)?);
+        } else if let Some(literal) = word.strip_prefix('\'') {
+            bytes.extend(literal.trim_end_matches('\'').bytes());
+        } else {
+            bytes.extend(hex(word)?);
+        }
+        rest = after.trim_start();
+    }
+    push_bytes(&mut parts, &mut bytes);
+    Ok(parts)
+}
+
+fn captured(inside: &str) -> Result<Part, String> {
+    let Some((title, count)) = inside.split_once('*') else { return name(inside) };
+    let bytes = count.parse().map_err(|_| format!("{count} is not a count"))?;
+    if title == "_" {
+        return Ok(Part::Count { name: None, bytes });
+    }
+    name(title).map(|_| Part::Count { name: Some(title.into()), bytes })
+}
+
+fn hex(word: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("{word} is neither bytes in hexadecimal nor 'text'");
+    let digits: Vec<u8> = word
+        .chars()
+        .map(|c| c.to_digit(16).map(|digit| digit as u8))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)?;
+    if !digits.len().is_multiple_of(2) {
+        return Err(wrong());
+    }
+    Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 fn push_bytes(parts: &mut Vec<Part>, bytes: &mut Vec<u8>) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::search::position_of;
 use super::time::Exptime;
 
 /// One request, borrowed from the bytes it was read from.
@@ -29,10 +30,16 @@ pub enum Command<'a> {
     Quit,
     /// The name and password of a client (`-Y`): the payload of the storage command that carries it.
     Authenticate(&'a [u8]),
+    /// Which ways there are to authenticate by SASL (`-S`).
+    SaslMechanisms,
+    /// A step of authenticating by SASL.
+    Sasl(Sasl<'a>),
     /// Administration that steers memcached's own workings and has no meaning here: it is answered and does nothing.
     Tuning(Tuning<'a>),
     /// Listing of all keys (`lru_crawler metadump`, `mgdump`).
     Dump(DumpForm),
+    /// Everything that is stored, consistent at one moment (`backup`).
+    Backup,
     /// Follow events (`watch`): the words after the command.
     Watch(&'a [u8]),
     /// What memcached does not know.
@@ -83,10 +90,11 @@ pub struct Keys<'a>(pub &'a [u8]);
 
 impl<'a> Keys<'a> {
     /// The first key and the text after it; `None` when there is none left.
+    #[inline]
     pub fn split_first(self) -> Option<(&'a [u8], Keys<'a>)> {
         let start = self.0.iter().position(|byte| *byte != b' ')?;
         let (_, text) = self.0.split_at_checked(start)?;
-        let end = memchr::memchr(b' ', text).unwrap_or(text.len());
+        let end = position_of(b' ', text).unwrap_or(text.len());
         let (key, rest) = text.split_at_checked(end)?;
         Some((key, Keys(rest)))
     }
@@ -131,12 +139,15 @@ impl Op<'_> {
 /// A read of one key and what it does beside reading.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Get {
-    /// Give it a new deadline (gat; meta `T`).
+    /// Give it a new deadline (gat; meta `T`). One that is created here has the deadline that `vivify` says.
     pub touch: Option<Exptime>,
-    /// On a miss create an empty item with this exptime and let the caller win (meta `N`).
+    /// On a miss create an empty item with this exptime and let the caller win (meta `N`; where a `T` stands behind it,
+    /// the exptime of that).
     pub vivify: Option<Exptime>,
     /// Let the caller win when fewer seconds than this remain (meta `R`).
     pub recache_below_s: Option<i32>,
+    /// What remains is judged after the touch, not before (a `T` before the `R`).
+    pub touches_first: bool,
     /// A cas that the client holds already: on a match it needs no value (meta `C`).
     pub held_cas: Option<u64>,
     /// The cas of an item created here (meta `E`).
@@ -155,7 +166,7 @@ pub enum CountedAs {
     Get,
     /// `cmd_touch`: gat and gats.
     Touch,
-    /// `cmd_meta` beside `cmd_get`: mg.
+    /// `cmd_get` too: mg. Only meta clients can win.
     Meta,
 }
 
@@ -232,9 +243,10 @@ pub struct Arith {
     pub compare: Option<u64>,
     /// The cas that the item gets.
     pub new_cas: Option<u64>,
-    /// On a miss create an item of this number and exptime (meta `N` and `J`).
+    /// On a miss create an item of this number and exptime (meta `J` and `N`; where a `T` stands behind the `N`, the
+    /// exptime of that).
     pub initial: Option<(u64, Exptime)>,
-    /// A new time to live (meta `T`).
+    /// A new time to live (meta `T`). One that is created here has that of `initial`.
     pub touch: Option<Exptime>,
 }
 
@@ -261,6 +273,17 @@ pub enum StatsTopic<'a> {
     Unknown(&'a [u8]),
 }
 
+/// A step of authenticating by SASL (RFC 4422).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sasl<'a> {
+    /// The way that the client chose.
+    pub mechanism: &'a [u8],
+    /// What the client says to it.
+    pub response: &'a [u8],
+    /// Whether the client begins with it.
+    pub is_first: bool,
+}
+
 /// How to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownMode {
@@ -277,6 +300,8 @@ pub enum Tuning<'a> {
     Answer(&'a [u8]),
     /// `lru_crawler enable` and `disable`: without it keys are not listed.
     Crawler(bool),
+    /// `lru_crawler crawl`: nothing needs it, and it is refused while the crawler is disabled.
+    Crawl,
 }
 
 /// How keys are listed.

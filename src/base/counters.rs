@@ -19,7 +19,7 @@ counters! {
     /// What one group has done since the start or the last `stats reset`; names as in `stats` (PROTOCOL.md section 4).
     #[allow(missing_docs)]
     GroupCounters {
-        cmd_get, cmd_set, cmd_flush, cmd_touch, cmd_meta,
+        cmd_get, cmd_set, cmd_flush, cmd_touch,
         get_hits, get_misses, get_expired, get_flushed,
         delete_hits, delete_misses, incr_hits, incr_misses, decr_hits, decr_misses,
         cas_hits, cas_misses, cas_badval, touch_hits, touch_misses,

@@ -25,6 +25,8 @@ pub const META_WORDS_MAX: usize = 20;
 pub const AUTH_LINE_BYTES_MIN: usize = 6;
 /// The longest name and password of a client, bytes.
 pub const AUTH_BYTES_MAX: usize = 16 * 1024;
+/// The longest name of a way to authenticate by SASL, bytes: memcached's.
+pub const SASL_MECHANISM_BYTES_MAX: usize = 32;
 
 /// The highest `verbosity`; more is taken for it.
 pub const VERBOSITY_MAX: u32 = 2;
@@ -44,8 +46,12 @@ pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 pub const SLOT_BYTES: usize = 4 * 1024;
 /// Values from this size on are kept and sent by reference, bytes; smaller ones are copied.
 pub const SHARED_BYTES_MIN: usize = 4 * 1024;
-/// A connection's own buffers above this size are given back when they are empty, bytes.
+/// A connection's inbox above this size is given back when it is empty, bytes.
 pub const KEPT_BUFFER_BYTES: usize = 512;
+/// Empty outbox buffers that a worker keeps for whoever has something to send next.
+pub const SPARE_BUFFERS_MAX: usize = 64;
+/// The largest of them, bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 20;
 /// Connections (`-c`): default and bound.
@@ -60,6 +66,22 @@ pub const LISTEN_MAX: usize = 64;
 pub const THREADS_DEFAULT_MAX: usize = 4;
 /// The most workers.
 pub const THREADS_MAX: usize = 256;
+/// Connections to the admin port at a time; one more takes the place of the one that has been there longest.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// A request to the admin port with its headers, bytes.
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// Header lines of a request to the admin port.
+pub const ADMIN_HEADERS_MAX: usize = 64;
+/// How long a request to the admin port may take to arrive, and how long the answer to be taken, milliseconds each.
+pub const ADMIN_PATIENCE_MS: u64 = 10_000;
+/// The longest token of the admin port, bytes.
+pub const ADMIN_TOKEN_BYTES_MAX: usize = 1024;
+/// How often whoever looks on counts time, milliseconds: slower than this is noted as slow.
+pub const ADMIN_PULSE_MS: u64 = 10;
+/// Points of the page's plots, and the seconds between two of them: ten minutes.
+pub const ADMIN_POINTS_MAX: usize = 300;
+/// See [`ADMIN_POINTS_MAX`].
+pub const ADMIN_POINT_S: u64 = 2;
 /// Memory for items (`-m`), in units of 1024 * 1024 bytes: default and bound.
 pub const MEMORY_MB_DEFAULT: u64 = 64;
 /// See [`MEMORY_MB_DEFAULT`].
@@ -150,11 +172,46 @@ pub const LOG_BYTES_DEFAULT: u64 = 128 * 1024 * 1024;
 pub const LOG_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// See [`LOG_BYTES_DEFAULT`].
 pub const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// What backups that run may keep of the log beyond what is trimmed, bytes; then they lapse.
+pub const LOG_HELD_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Small items that a backup puts into one frame, bytes; a larger one has a frame of its own.
+pub const BACKUP_FRAME_BYTES: usize = 256 * 1024;
+/// The longest frame of a backup, bytes: an item of the largest size with its key.
+pub const BACKUP_FRAME_BYTES_MAX: usize = ITEM_BYTES_MAX + BACKUP_FRAME_BYTES;
 
 /// Items in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;
 /// Bytes in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a compaction copies per second, bytes of keys and values: serving comes first.
+pub const COMPACTION_BYTES_PER_S: usize = 32 * 1024 * 1024;
+/// A file that takes more of the disk than this is compacted when that gives enough back, hundredths of its payload.
+pub const COMPACTION_COST_MAX: u64 = 170;
+/// The least that it has to give back, bytes.
+pub const COMPACTION_GAIN_BYTES_MIN: u64 = 128 * 1024;
+/// What it copies at once, bytes: a checkpoint of another group waits this long at most.
+pub const COMPACTION_STEP_BYTES: usize = 1024 * 1024;
+/// The new file is synced each time that this much was copied, bytes, so that no sync takes long.
+pub const COMPACTION_SYNC_BYTES: usize = 32 * 1024 * 1024;
+/// The page cache of the file that it writes, bytes.
+pub const COMPACTION_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Keys that changed behind its back, bytes; beyond it the compaction is given up for now.
+pub const COMPACTION_CHANGED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// So many changed keys are left for the moment when the group's writer is locked.
+pub const COMPACTION_FINISH_KEYS: usize = 64;
+/// Keys with deadlines that it gathers before it lists them, bytes: the more, the fuller the listings.
+pub const COMPACTION_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The room that is kept on the disk and given up when there is no other, bytes.
+pub const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
+/// It is taken again when the disk has so much, bytes.
+pub const RESERVE_ROOM_BYTES: u64 = 3 * RESERVE_BYTES;
+/// Items in one commit of a checkpoint while the reserve is given up: pages that one commit leaves serve the next.
+pub const SHORT_CHUNK_ITEMS: usize = 256;
+/// Bytes in one commit of a checkpoint while the reserve is given up.
+pub const SHORT_CHUNK_BYTES: usize = 256 * 1024;
 
 /// What a client writes to a server before it reads, bytes, when the answers may be long: any socket's buffers hold it.
 pub const CLIENT_WRITE_AHEAD_BYTES: usize = 16 * 1024;
@@ -188,6 +245,10 @@ const _: () = assert!(
     "the default -I fits the default -m"
 );
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX && THREADS_DEFAULT_MAX <= THREADS_MAX);
+const _: () = assert!(RESERVE_BYTES < SEGMENT_BYTES_DEFAULT, "what is given up is no room for more log");
+const _: () = assert!(
+    SHORT_CHUNK_BYTES as u64 * 8 < RESERVE_BYTES && SHORT_CHUNK_ITEMS as u64 * 4096 * 4 < RESERVE_BYTES
+);
 const _: () = assert!(
     GROUPS_MAX as usize * 64
         + SERVER_ID_MAX as usize * (2 * ADDRESS_BYTES_MAX + TOPOLOGY_NAME_BYTES_MAX + 80)

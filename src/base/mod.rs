@@ -1,12 +1,14 @@
 //! The words of the house, which every room may use.
 //!
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
-//! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), every limit
-//! ([`limits`]), what is counted ([`counters`]) and how things fail ([`fault`]).
+//! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time
+//! as a value ([`time`]), the names of what decides where a key lives ([`placement`]), every limit ([`limits`]), what is
+//! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), and the search for a byte ([`search`]).
 //!
 //! May import: nothing of the house.
 //!
-//! Invariants: no I/O, no clock reads, no locks; all types are plain values. `limits` asserts at compile time how the
+//! Invariants: no I/O, no clock reads, no locks; all types are plain values, but for the
+//! counters of `metrics`, which are atomic. `limits` asserts at compile time how the
 //! limits relate to each other.
 //!
 //! Start reading at [`command`], then [`effect`].
@@ -19,6 +21,9 @@ pub mod fault;
 pub mod item;
 pub mod limits;
 pub mod lsn;
+pub mod metrics;
+pub mod placement;
 pub mod reply;
+pub mod search;
 pub mod time;
 pub mod version;

@@ -59,6 +59,8 @@ pub struct Hit<'a> {
     pub item: Item<'a>,
     /// Its deadline after.
     pub deadline: Deadline,
+    /// There was none, and one was created.
+    pub created: bool,
     /// The moment of the read: what remaining time is counted from.
     pub now: UnixMs,
     /// The client holds this value already (its cas matched): only the facts are asked for.
@@ -89,6 +91,8 @@ pub struct Number {
     pub cas: u64,
     /// The deadline before and after.
     pub deadlines: [Deadline; 2],
+    /// There was no item, and one was created.
+    pub created: bool,
     /// The moment that remaining time is counted from.
     pub now: UnixMs,
 }

@@ -39,6 +39,17 @@ impl Starts {
         Ok((starts, incarnation, ceiling))
     }
 
+    /// Makes the file in a new data directory that goes on for another server: its last start was `incarnation`, and
+    /// what it issued is below `ceiling`. Durable when this returns.
+    pub fn make(disk: Arc<dyn Disk>, incarnation: u32, ceiling: Version) -> Result<(), Fault> {
+        Starts { disk, incarnation, ceiling }.write()
+    }
+
+    /// The last start and the ceiling, without counting a start.
+    pub fn look(disk: &dyn Disk) -> Result<(u32, Version), Fault> {
+        read(disk)
+    }
+
     /// Everything issued from now on is below `ceiling`; durable when this returns. A lower one changes nothing.
     pub fn raise(&mut self, ceiling: Version) -> Result<(), Fault> {
         if ceiling <= self.ceiling {

@@ -9,6 +9,7 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
 use crate::base::lsn::Lsn;
 
+use super::archive::{Archive, ArchiveFigures};
 use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 use super::pool::Pool;
@@ -143,6 +144,7 @@ pub struct Figures {
 pub struct Log {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
+    pub(crate) archive: Option<Archive>,
     pub(crate) epoch: u64,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) writer: Mutex<Writer>,
@@ -153,6 +155,8 @@ pub struct Log {
     pub(crate) counts: Counts,
     pub(crate) subscribers: RwLock<Vec<Arc<Subscriber>>>,
     stopped: Mutex<Option<Arc<str>>>,
+    /// `stopped` says why.
+    has_failed: AtomicBool,
     /// Wakes the log thread.
     pub(crate) bell: Bell,
     /// Wakes the thread that keeps segments ready.
@@ -160,6 +164,8 @@ pub struct Log {
     /// The log thread is to sync soon, whatever the time: a segment nears its end.
     pub(crate) sync_soon: AtomicBool,
     pub(crate) closing: AtomicBool,
+    /// The archive did not take a segment: the pool's thread tries again.
+    pub(crate) try_again: AtomicBool,
 }
 
 /// How far things are. Each only rises.
@@ -186,6 +192,7 @@ impl Log {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         options: Options,
+        archive: Option<Archive>,
         header: Header,
         file: Arc<dyn DiskFile>,
         pool: Pool,
@@ -196,6 +203,7 @@ impl Log {
         Log {
             disk,
             options,
+            archive,
             epoch: header.epoch,
             tail: Mutex::new(Tail::behind(&header, next, ready)),
             writer: Mutex::new(Writer::behind(header, file, Lsn(done))),
@@ -213,10 +221,12 @@ impl Log {
             },
             subscribers: RwLock::default(),
             stopped: Mutex::default(),
+            has_failed: AtomicBool::new(false),
             bell: Bell::default(),
             pool_bell: Bell::default(),
             sync_soon: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            try_again: AtomicBool::new(false),
         }
     }
 
@@ -316,6 +326,16 @@ impl Log {
         Lsn(self.marks.trim.load(SeqCst))
     }
 
+    /// How the archive is, if there is one.
+    pub fn archive_figures(&self) -> Option<ArchiveFigures> {
+        self.archive.as_ref().map(Archive::figures)
+    }
+
+    /// Which start of the server this is.
+    pub fn incarnation(&self) -> u32 {
+        self.options.incarnation
+    }
+
     /// How the log is.
     pub fn state(&self) -> State {
         if let Some(reason) = &*self.stopped.lock() {
@@ -325,6 +345,16 @@ impl Log {
             return State::Stopped("closed".into());
         }
         if self.tail.lock().gate == Gate::Full { State::Full } else { State::Running }
+    }
+
+    /// Whether the log has stopped: a look at [`Log::state`] that every turn of every worker can afford.
+    pub fn has_stopped(&self) -> bool {
+        self.has_failed.load(SeqCst) || self.closing.load(SeqCst)
+    }
+
+    /// Whether anything was appended that is not written.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.marks.written.load(SeqCst) < self.marks.appended.load(SeqCst)
     }
 
     /// What the log holds and could not give back yet, bytes: at [`Log::bytes_max`] appends are refused until a
@@ -370,6 +400,7 @@ impl Log {
     pub(crate) fn stop(&self, fault: Fault) -> Fault {
         log::error!("the log takes no more writes until a restart: {fault}");
         self.stopped.lock().get_or_insert_with(|| fault.to_string().into());
+        self.has_failed.store(true, SeqCst);
         self.tail.lock().gate = Gate::Stopped;
         self.wake_all();
         fault

@@ -2,7 +2,9 @@
 //!
 //! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
 //! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
-//! `reader`), the count of starts ([`ceiling`]), and the disk as it sees it ([`disk`]; [`sim`] is the one for tests).
+//! `unproven`, `reader`), the count of starts ([`ceiling`]), copies of segments while it runs ([`copy`]) and reading them
+//! ([`history`]), looking for damage ([`check`]), keeping what leaves it (`archive`), and the disk as it sees it
+//! ([`disk`]; `still` for what is only read, [`sim`] for tests).
 //!
 //! May import: `base`.
 //!
@@ -12,6 +14,7 @@
 //! * Only the last segment can have a torn tail: a segment is synced before the next is written, and the next one's
 //!   header says where it ends.
 //! * A failed write or sync of a segment is final: the durable LSN stays, nothing more is taken.
+//! * What a start hands out is durable before: a store may commit it at once.
 //! * The reader trusts nothing: what is bad above the highest durable LSN is cut, below it stops the start.
 //! * No clock is read but for waiting.
 //!
@@ -20,9 +23,13 @@
 //!
 //! Start reading at `FORMAT.md`, then [`log`].
 
+mod archive;
 pub mod ceiling;
+pub mod check;
+pub mod copy;
 pub mod disk;
 pub mod entry;
+pub mod history;
 pub mod log;
 mod pool;
 mod reader;
@@ -32,18 +39,24 @@ mod replay;
 mod run;
 mod segment;
 pub mod sim;
+mod still;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod unproven;
 mod waiters;
 mod writer;
 
+pub use archive::ArchiveFigures;
 pub use ceiling::Starts;
+pub use copy::Extent;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use entry::{Body, Entry, Origin};
+pub use history::{Ended, History};
 pub use log::{Figures, Fsync, Log, Options, Refusal, SEGMENT_BYTES_MIN, State, Written};
 pub use pool::Hold;
 pub use recovery::{Progress, Recovered, Recovery, Report};
 pub use replay::Cut;
 pub use run::run;
+pub use still::StillDisk;
 pub use waiters::{Subscription, Waker};

@@ -28,6 +28,8 @@ pub(crate) struct Pool {
     ready: VecDeque<Spare>,
     /// Positions from which on somebody still reads the log.
     holds: Vec<(u64, Lsn)>,
+    /// What all holds together may keep beyond the trim LSN, segments.
+    held_segments_max: usize,
     /// The number of the next spare file, and of the next hold.
     next_number: u64,
 }
@@ -49,7 +51,19 @@ pub(crate) struct Spare {
 impl Pool {
     /// A pool that numbers its files from `next_number` on.
     pub(crate) fn new(next_number: u64) -> Pool {
-        Pool { next_number, ..Pool::default() }
+        Pool { next_number, held_segments_max: usize::MAX, ..Pool::default() }
+    }
+
+    /// Bounds what holds keep.
+    pub(crate) fn bound_holds(&mut self, segments: usize) {
+        self.held_segments_max = segments;
+    }
+
+    /// The segments of the log that hold something behind `after`, oldest first; the last is the one that is written.
+    pub(crate) fn behind(&self, after: Lsn) -> Vec<u64> {
+        let older = self.live.len().saturating_sub(1);
+        let holds_some = |(index, live): &(usize, &Live)| *index == older || live.last > after;
+        self.live.iter().enumerate().filter(holds_some).map(|(_, live)| live.sequence).collect()
     }
 
     /// A number that no spare file has.
@@ -94,16 +108,37 @@ impl Pool {
         Lsn(held.unwrap_or(u64::MAX))
     }
 
+    /// Ends all holds.
+    fn lapse(&mut self, why: &str) {
+        if !self.holds.is_empty() {
+            log::warn!("backups that read the log come to nothing: {why}");
+            self.holds.clear();
+        }
+    }
+
     /// Segments that count against the bound: what a hold keeps does not, so that no reader stalls the writers.
     fn counted(&self, trim: Lsn) -> usize {
         self.live.len() - self.trimmed(trim).count() + self.ready.len()
     }
 }
 
-/// Keeps every record from an LSN on readable, until it is dropped.
+/// Keeps every record from an LSN on readable, until it is dropped or has lapsed.
 pub struct Hold {
     log: Arc<Log>,
     number: u64,
+}
+
+impl Hold {
+    /// Whether it keeps nothing any more: what it kept had grown beyond the bound, or the disk was full.
+    pub fn has_lapsed(&self) -> bool {
+        !self.log.pool.lock().holds.iter().any(|(number, _)| *number == self.number)
+    }
+}
+
+impl std::fmt::Debug for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hold({})", self.number)
+    }
 }
 
 impl Drop for Hold {
@@ -114,8 +149,9 @@ impl Drop for Hold {
 }
 
 impl Log {
-    /// Keeps every record from `lsn` on readable while the hold lives: for backups and archives. What a hold keeps
-    /// beyond the trim LSN does not count against the log's bound.
+    /// Keeps every record from `lsn` on readable while the hold lives: for backups. What a hold keeps beyond the trim
+    /// LSN does not count against the log's bound, but has its own (`limits::LOG_HELD_BYTES_MAX`): when that is reached,
+    /// or the disk is full, every hold lapses, so that no reader stalls the writers.
     pub fn hold(self: &Arc<Log>, lsn: Lsn) -> Hold {
         let mut pool = self.pool.lock();
         let number = pool.take_number();
@@ -142,18 +178,29 @@ impl Log {
         if let Err(fault) = &retired {
             log::warn!("a trimmed segment could not be recycled: {fault}");
         }
-        self.prepare() || retired.is_err()
+        let unarchived = self.try_again.swap(false, SeqCst);
+        self.prepare() || retired.is_err() || unarchived
     }
 
     /// Takes the segments out of the log that nobody needs.
     fn retire_trimmed(&self) -> Result<(), Fault> {
         let trim = self.trim_lsn();
         let sequences: Vec<u64> = {
-            let pool = self.pool.lock();
+            let mut pool = self.pool.lock();
+            if pool.trimmed(trim).count() - pool.trimmed(trim.min(pool.held_below())).count()
+                > pool.held_segments_max
+            {
+                pool.lapse("they keep more of it than they may");
+            }
             pool.trimmed(trim.min(pool.held_below())).collect()
         };
         // The log says durably that they are not needed before they go: a recovery that missed them would have to
         // take it for a loss.
+        let wanted = sequences.len();
+        let sequences = self.archived(sequences);
+        if sequences.len() < wanted {
+            self.try_again.store(true, SeqCst);
+        }
         if sequences.is_empty() || !self.ask_for_batch(false) {
             return Ok(());
         }
@@ -176,6 +223,27 @@ impl Log {
             self.take_in(spare);
         }
         Ok(())
+    }
+
+    /// Those of `sequences`, oldest first, that are in the archive, or given up by it because too many wait.
+    fn archived(&self, mut sequences: Vec<u64>) -> Vec<u64> {
+        let Some(archive) = &self.archive else { return sequences };
+        let is_full = self.tail.lock().gate == Gate::Full;
+        let waiting_max = if is_full { 0 } else { self.pool.lock().held_segments_max };
+        let mut waiting = sequences.len();
+        let mut done = 0;
+        for sequence in &sequences {
+            if !archive.keep(&*self.disk, *sequence) {
+                if waiting <= waiting_max {
+                    break;
+                }
+                archive.give_up(*sequence);
+            }
+            waiting -= 1;
+            done += 1;
+        }
+        sequences.truncate(done);
+        sequences
     }
 
     /// A segment waits to be used, or is removed when there are more than the log may have.
@@ -248,6 +316,7 @@ impl Log {
             }
             news
         };
+        self.pool.lock().lapse("the disk is full");
         if news {
             log::warn!("no new segment for the log, tried again every second: {fault}");
             self.wake_all();

@@ -70,7 +70,7 @@ impl Reader {
     }
 
     /// Goes to `offset`.
-    fn seek(&mut self, offset: u64) {
+    pub(crate) fn seek(&mut self, offset: u64) {
         match offset.checked_sub(self.base) {
             Some(from) if from <= self.filled as u64 => self.from = from as usize,
             _ => {

@@ -141,6 +141,9 @@ impl<'e> Encoder<'e> {
     /// Copies `len` bytes of the value from `from` on.
     fn copy_value(&self, from: usize, len: usize, out: &mut Vec<u8>) {
         let [first, second] = self.pieces;
+        if len == first.len() && second.is_empty() {
+            return out.extend_from_slice(first);
+        }
         let to = from + len;
         let middle = first.len();
         out.extend_from_slice(first.get(from.min(middle)..to.min(middle)).unwrap_or(&[]));

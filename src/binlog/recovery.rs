@@ -1,19 +1,20 @@
 //! The start: which segments are the log, what they say, where the log ends, and the new segment behind it.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::limits;
 use crate::base::lsn::Lsn;
 
+use super::archive::Archive;
 use super::disk::{Disk, DiskFile};
 use super::entry::Entry;
 use super::log::{Log, Options, SEGMENT_BYTES_MIN};
 use super::pool::{Pool, Spare, Zeroed, make_spare, retire};
 use super::reader::Survey;
-use super::replay::{Cut, Replay};
+use super::replay::{Cut, Purpose, Replay};
 use super::segment::{FileName, HEADER_BYTES, Header, HeaderError, Prior};
 use super::writer::open_segment;
 
@@ -25,6 +26,7 @@ pub struct Recovery {
     /// The segments that hold something to replay, oldest first; the last segment of the log is always one of them.
     chain: Vec<Segment>,
     survey: Survey,
+    archive: Option<Archive>,
 }
 
 /// A segment that is read.
@@ -40,8 +42,8 @@ pub(crate) struct Segment {
 
 /// The log's files by their kind.
 #[derive(Default)]
-struct Files {
-    segments: Vec<u64>,
+pub(super) struct Files {
+    pub(super) segments: Vec<u64>,
     spares: Vec<u64>,
     unfinished: Vec<u64>,
 }
@@ -85,8 +87,6 @@ pub struct Recovered {
     recovery: Recovery,
     /// Where the log ends.
     prior: Prior,
-    /// Where in the last segment begins what no durable LSN covers.
-    unproven: u64,
 }
 
 impl Recovery {
@@ -113,7 +113,14 @@ impl Recovery {
             );
             return Err(Fault::new(FaultKind::Mismatch, message).at(&last.path));
         }
-        Ok(Recovery { disk, options, files, chain, survey })
+        Ok(Recovery { disk, options, files, chain, survey, archive: None })
+    }
+
+    /// Copies segments to this directory before their files are used again.
+    #[must_use]
+    pub fn archived_to(mut self, disk: Option<Arc<dyn Disk>>) -> Recovery {
+        self.archive = disk.map(Archive::new);
+        self
     }
 
     /// The trim LSN that is known: entries up to here are not handed out.
@@ -121,7 +128,8 @@ impl Recovery {
         self.survey.trim
     }
 
-    /// Hands out every entry above the trim LSN in order, and finds the end of the log. A fault of `each` ends it.
+    /// Hands out every entry above the trim LSN in order, and finds the end of the log. A fault of `each` ends it. What is
+    /// handed out is durable: the end of the log, of which that is not known, is written again and synced first.
     ///
     /// Fails with file and offset when a record that was durable is not good: cutting there would lose what was
     /// promised.
@@ -130,12 +138,7 @@ impl Recovery {
         mut each: impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>,
         mut progress: impl FnMut(Progress),
     ) -> Result<Recovered, Fault> {
-        let records_end = |segment: &Segment| if segment.sealed { segment.end } else { self.survey.end };
-        let bytes_total = self.chain.iter().map(|found| records_end(found) - HEADER_BYTES as u64).sum();
-        let mut replay = Replay::new(self.survey, bytes_total);
-        for segment in &self.chain {
-            replay.segment(segment, &mut each, &mut progress)?;
-        }
+        let mut replay = self.read(Purpose::Start, &mut each, &mut progress)?;
         let report = replay.report(self.chain.len());
         let prior = match (self.chain.last(), replay.end_of_last()) {
             // A last segment without entries is left out of the log: its file can be used again.
@@ -143,19 +146,39 @@ impl Recovery {
             (Some(last), Some(end)) => Prior { sequence: last.header.sequence, end, lsn: report.end },
             (None, _) => Prior::default(),
         };
-        Ok(Recovered { report, prior, unproven: replay.unproven(), recovery: self })
+        Ok(Recovered { report, prior, recovery: self })
+    }
+
+    /// Hands out what [`Recovery::replay`] would, and says what it would find, but changes nothing.
+    ///
+    /// Fails as that does.
+    pub fn look(&self, mut each: impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>) -> Result<Report, Fault> {
+        let mut replay = self.read(Purpose::Look, &mut each, &mut |_| ())?;
+        Ok(replay.report(self.chain.len()))
+    }
+
+    fn read(
+        &self,
+        purpose: Purpose,
+        each: &mut impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Replay, Fault> {
+        let records_end = |segment: &Segment| if segment.sealed { segment.end } else { self.survey.end };
+        let bytes_total = self.chain.iter().map(|found| records_end(found) - HEADER_BYTES as u64).sum();
+        let mut replay = Replay::new(self.survey, bytes_total, purpose);
+        for segment in &self.chain {
+            replay.segment(segment, each, progress)?;
+        }
+        Ok(replay)
     }
 }
 
 impl Recovered {
-    /// Makes durable what was read, and opens a new segment behind it. `floor` is the highest LSN that any store
+    /// Opens a new segment behind what was read. `floor` is the highest LSN that any store
     /// knows: the next LSN is above it and above all of the log.
-    pub fn finish(self, floor: Lsn) -> Result<Arc<Log>, Fault> {
-        let Recovery { disk, options, files, chain, survey } = &self.recovery;
-        if let Some(last) = chain.last() {
-            self.make_durable(last)
-                .map_err(|error| Fault::io("cannot write back and sync the log's end", &last.path, &error))?;
-        }
+    pub fn finish(mut self, floor: Lsn) -> Result<Arc<Log>, Fault> {
+        let archive = self.recovery.archive.take();
+        let Recovery { disk, options, files, chain, survey, .. } = &self.recovery;
         disk.sync_directory()
             .map_err(|error| Fault::io("cannot sync the directory", &disk.path(""), &error))?;
         let done = self.report.end.max(survey.last).max(survey.durable).max(floor);
@@ -178,27 +201,11 @@ impl Recovered {
                 .ok_or_else(|| Fault::new(FaultKind::Io, "no segment was made"))?,
         };
         open_segment(&**disk, &first, &header)?;
-        spares.extend(self.retire_unneeded(&mut pool)?);
+        spares.extend(self.retire_unneeded(&mut pool, archive.as_ref())?);
         self.fill_pool(&mut pool, spares, &header)?;
-        Ok(Arc::new(Log::new(Arc::clone(disk), *options, header, first.file, pool, done.next())))
-    }
-
-    /// Writes the end of the log again before it is synced: after a failed sync the kernel may hold it as written
-    /// although the disk does not have it, and another sync alone would not tell.
-    fn make_durable(&self, last: &Segment) -> io::Result<()> {
-        let end = if self.prior.sequence == last.header.sequence { self.prior.end } else { self.unproven };
-        let mut buffer = vec![0; 1 << 20];
-        let mut offset = self.unproven;
-        while offset < end {
-            let len = buffer.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
-            let piece = buffer.get_mut(..len).unwrap_or_default();
-            if last.file.read_at(piece, offset)? < len {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            last.file.write_all_at(piece, offset)?;
-            offset += len as u64;
-        }
-        last.file.sync_data()
+        let held_bytes = limits::LOG_HELD_BYTES_MAX / options.segment_bytes;
+        pool.bound_holds(usize::try_from(held_bytes).unwrap_or(usize::MAX));
+        Ok(Arc::new(Log::new(Arc::clone(disk), *options, archive, header, first.file, pool, done.next())))
     }
 
     /// The spare files that are as long as a segment; others are removed.
@@ -220,11 +227,13 @@ impl Recovered {
     }
 
     /// Takes the segments out of the log that nothing speaks of any more: trimmed ones, and those without entries.
-    fn retire_unneeded(&self, pool: &mut Pool) -> Result<Vec<Spare>, Fault> {
+    /// One that cannot be archived stays under its name until the next start.
+    fn retire_unneeded(&self, pool: &mut Pool, archive: Option<&Archive>) -> Result<Vec<Spare>, Fault> {
         let Recovery { disk, files, .. } = &self.recovery;
         let mut retired = Vec::new();
         for sequence in &files.segments {
-            if !self.kept().any(|segment| segment.header.sequence == *sequence) {
+            let is_needed = self.kept().any(|segment| segment.header.sequence == *sequence);
+            if !is_needed && archive.is_none_or(|archive| archive.keep(&**disk, *sequence)) {
                 retired.push(retire(&**disk, *sequence, pool.take_number())?);
             }
         }
@@ -262,7 +271,7 @@ impl Recovered {
 }
 
 impl Files {
-    fn list(disk: &dyn Disk) -> Result<Files, Fault> {
+    pub(super) fn list(disk: &dyn Disk) -> Result<Files, Fault> {
         let names =
             disk.list().map_err(|error| Fault::io("cannot list the directory", &disk.path(""), &error))?;
         let mut files = Files::default();
@@ -311,7 +320,7 @@ fn find_chain(disk: &dyn Disk, files: &Files) -> Result<(Vec<Segment>, Survey), 
     Ok((chain.into_values().collect(), survey))
 }
 
-fn open_found(disk: &dyn Disk, sequence: u64) -> Result<Segment, Fault> {
+pub(super) fn open_found(disk: &dyn Disk, sequence: u64) -> Result<Segment, Fault> {
     let name = FileName::Segment(sequence).text();
     let path = disk.path(&name);
     let fault = |error| Fault::io("cannot read the segment", &path, &error);

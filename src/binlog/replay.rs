@@ -12,6 +12,7 @@ use super::reader::{Reader, Step, Survey};
 use super::record::{Part, Record, decode};
 use super::recovery::{Progress, Report, Segment};
 use super::segment::HEADER_BYTES;
+use super::unproven::make_durable;
 
 /// After how many records progress is told.
 const PROGRESS_RECORDS: u64 = 1 << 16;
@@ -40,9 +41,17 @@ pub(crate) struct Replay {
     seen: u64,
     /// Of the last segment: where it ends if it has entries.
     end_of_last: Option<u64>,
-    /// Of the last segment: where the first record stands that no durable LSN covers.
-    unproven: Option<u64>,
-    last_offset: u64,
+    /// What no durable LSN covers is still to be made durable.
+    writes_back: bool,
+}
+
+/// What a log is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To go on from: what is handed out may be stored elsewhere, and is made durable first.
+    Start,
+    /// To see what is in it; nothing is changed.
+    Look,
 }
 
 /// A value of which parts are still to come.
@@ -56,7 +65,7 @@ struct Open {
 }
 
 impl Replay {
-    pub(crate) fn new(survey: Survey, bytes_total: u64) -> Replay {
+    pub(crate) fn new(survey: Survey, bytes_total: u64, purpose: Purpose) -> Replay {
         Replay {
             survey,
             expected: Lsn::ZERO,
@@ -71,8 +80,7 @@ impl Replay {
             bytes_total,
             seen: 0,
             end_of_last: None,
-            unproven: None,
-            last_offset: HEADER_BYTES as u64,
+            writes_back: purpose == Purpose::Start,
         }
     }
 
@@ -87,12 +95,8 @@ impl Replay {
         self.end_of_last
     }
 
-    /// Where in the last segment begins what no durable LSN covers.
-    pub(crate) fn unproven(&self) -> u64 {
-        self.unproven.unwrap_or(self.last_offset)
-    }
-
-    /// Reads one segment.
+    /// Reads one segment. For a start, before the first record is handed out that no durable LSN covers, all of them are
+    /// made durable: whoever is handed one may commit it to a store, which must never hold what the log could lose.
     pub(crate) fn segment(
         &mut self,
         segment: &Segment,
@@ -119,8 +123,11 @@ impl Replay {
             };
             let record = decode(bytes, here).map_err(|what| place(strange(what)))?;
             let is_batch = matches!(record, Record::Batch(_));
-            if !segment.sealed && self.expected > self.survey.durable {
-                self.unproven.get_or_insert(at);
+            let is_unproven = !segment.sealed && self.expected > self.survey.durable;
+            if is_unproven && std::mem::take(&mut self.writes_back) {
+                make_durable(segment, at).map_err(|error| {
+                    Fault::io("cannot write back and sync the log's end", &segment.path, &error).offset(at)
+                })?;
             }
             entries |= !is_batch;
             self.record(record, bytes, here, each).map_err(place)?;
@@ -131,7 +138,6 @@ impl Replay {
             }
         }
         if !segment.sealed {
-            self.last_offset = reader.offset();
             self.end_of_last = entries.then_some(reader.offset());
             self.judge_file_end(segment, reader.offset())?;
         }

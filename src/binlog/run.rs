@@ -13,8 +13,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The body of the log thread: writes and syncs by the level, and keeps segments ready on a thread of its own, until
 /// [`Log::close`]; then writes, syncs and marks the end.
+///
+/// Panics when one of the two threads does, as soon as the other has ended, which it is made to.
 pub fn run(log: &Log) {
     thread::scope(|scope| {
+        let _both = EndsBoth(log);
         let pool = thread::Builder::new().name("binlog-pool".into());
         if let Err(error) = pool.spawn_scoped(scope, || keep_ready(log)) {
             log.stop(Fault::new(FaultKind::Io, format!("cannot start a thread: {error}")));
@@ -26,6 +29,17 @@ pub fn run(log: &Log) {
             log.bell.wait(None);
         }
     });
+}
+
+/// Closes the log when its thread panics: neither thread goes on without the other, nor waits for it for ever.
+struct EndsBoth<'l>(&'l Log);
+
+impl Drop for EndsBoth<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.close();
+        }
+    }
 }
 
 /// Writes and syncs until the log is closed; fails when that is no longer possible.
@@ -73,6 +87,7 @@ pub(crate) fn seal(log: &Log) -> Result<(), Fault> {
 
 /// Keeps segments ready until the log is closed.
 fn keep_ready(log: &Log) {
+    let _both = EndsBoth(log);
     while !log.closing.load(SeqCst) {
         let again = log.pool_round();
         log.pool_bell.wait(again.then_some(SECOND));

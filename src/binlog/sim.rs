@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::disk::{Disk, DiskFile};
 
@@ -25,6 +25,23 @@ pub enum Trouble {
     Fails,
 }
 
+/// A change that a log makes to its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A write to a file.
+    Write,
+    /// A sync of a file.
+    Sync,
+    /// More space for a file.
+    Allocate,
+    /// A file made, renamed or removed, or the sync of the directory.
+    Name,
+}
+
+/// Asked before every change, under none of the disk's locks: it may wait, do something else meanwhile, or name the
+/// trouble that the change meets.
+pub type Gate = Arc<dyn Fn(Call) -> Option<Trouble> + Send + Sync>;
+
 /// A simulated directory. Clones are the same directory.
 #[derive(Clone, Default)]
 pub struct SimDisk(Arc<Mutex<Image>>);
@@ -40,6 +57,7 @@ struct Image {
     changes: u64,
     trouble: Option<(u64, Trouble)>,
     dead: bool,
+    gate: Option<Gate>,
     /// Bytes that files may take; `None` for no bound.
     room: Option<u64>,
 }
@@ -91,6 +109,22 @@ impl SimDisk {
     /// Lets the change with this number (counted as [`SimDisk::changes`] does, from 0) fail.
     pub fn fail_at(&self, change: u64, trouble: Trouble) {
         self.0.lock().trouble = Some((change, trouble));
+    }
+
+    /// Asks `gate` before every change from now on; the directories that crashes leave are asked nothing.
+    pub fn set_gate(&self, gate: Gate) {
+        self.0.lock().gate = Some(gate);
+    }
+
+    /// The image for a change, after the gate was asked.
+    fn begin(&self, call: Call) -> MutexGuard<'_, Image> {
+        let gate = self.0.lock().gate.clone();
+        let trouble = gate.and_then(|gate| gate(call));
+        let mut image = self.0.lock();
+        if let Some(trouble) = trouble {
+            image.trouble = Some((image.changes, trouble));
+        }
+        image
     }
 
     /// Lets files take so many bytes; `None` for no bound.
@@ -242,7 +276,7 @@ impl Disk for SimDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let mut image = self.0.lock();
+        let mut image = self.begin(Call::Name);
         image.change()?;
         if image.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -259,7 +293,7 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut image = self.0.lock();
+        let mut image = self.begin(Call::Name);
         image.change()?;
         image.find(from)?;
         image.rename(NameChange::Renamed(from.to_owned(), to.to_owned()));
@@ -267,7 +301,7 @@ impl Disk for SimDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut image = self.0.lock();
+        let mut image = self.begin(Call::Name);
         image.find(name)?;
         image.change()?;
         image.rename(NameChange::Removed(name.to_owned()));
@@ -275,7 +309,7 @@ impl Disk for SimDisk {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        let mut image = self.0.lock();
+        let mut image = self.begin(Call::Name);
         image.change()?;
         let changes = std::mem::take(&mut image.renames);
         for change in changes {
@@ -312,7 +346,7 @@ impl DiskFile for OpenFile {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut image = self.disk.0.lock();
+        let mut image = self.disk.begin(Call::Write);
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let was_off = image.dead;
         let done = image.change();
@@ -325,7 +359,7 @@ impl DiskFile for OpenFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut image = self.disk.0.lock();
+        let mut image = self.disk.begin(Call::Sync);
         let done = image.change();
         match (&done, image.dead) {
             (Ok(()), _) => image.file(self.index)?.sync(),
@@ -341,7 +375,7 @@ impl DiskFile for OpenFile {
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
-        let mut image = self.disk.0.lock();
+        let mut image = self.disk.begin(Call::Allocate);
         image.change()?;
         let len = image.file(self.index)?.seen.len() as u64;
         let more = bytes.saturating_sub(len);

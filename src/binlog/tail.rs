@@ -41,6 +41,8 @@ pub(crate) struct Tail {
 pub(crate) struct Span {
     /// Its segment.
     pub(crate) sequence: u64,
+    /// What the checksums in that segment begin with.
+    pub(crate) seed: u32,
     /// Its place in the segment.
     pub(crate) offset: u64,
     /// Its place in the buffer.
@@ -105,6 +107,7 @@ impl Tail {
         let last = Lsn(self.next.0.saturating_sub(1));
         self.spans.push(Span {
             sequence: self.sequence,
+            seed: self.seed,
             offset: self.offset,
             start,
             len: BATCH_BYTES,

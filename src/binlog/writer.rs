@@ -49,6 +49,11 @@ impl Writer {
         }
     }
 
+    /// The segment that is written, where its last batch ends, and the last LSN in it.
+    pub(crate) fn extent(&self) -> (u64, u64, Lsn) {
+        (self.header.sequence, self.end, self.last)
+    }
+
     /// Whether the segment is nearly full and that is news.
     fn nears_end(&mut self) -> bool {
         let near = !self.synced_ahead && self.end > self.header.segment_bytes / 8 * 7;
@@ -61,6 +66,10 @@ impl Log {
     /// Called by a worker at the end of its turn. Writes what was appended, or leaves it to whoever writes just now
     /// or, when that takes a sync, to the log thread. Never waits.
     pub fn write_pending(&self) -> Written {
+        // Who only reads takes no lock of the log. What others append is theirs to write.
+        if !self.has_unwritten() {
+            return Written::Nothing;
+        }
         let mut done = Written::Nothing;
         for _ in 0..ROUNDS_MAX {
             if !self.is_pending() {
@@ -189,7 +198,7 @@ impl Log {
     }
 
     fn write_span(&self, writer: &mut Writer, span: &Span) -> Result<(), Fault> {
-        let batch = self.batch(span).encode(writer.header.seed());
+        let batch = self.batch(span).encode(span.seed);
         let bytes = writer.buffer.get_mut(span.start..span.start + span.len + END_BYTES).unwrap_or_default();
         if let Some(place) = bytes.get_mut(..BATCH_BYTES) {
             place.copy_from_slice(&batch);

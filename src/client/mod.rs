@@ -6,7 +6,7 @@
 //! # #[cfg(feature = "server")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use std::sync::Arc;
-//! # let machine = larder::config::Machine { cores: 1, working_dir: std::env::temp_dir(), port_file: None };
+//! # let machine = larder::config::Machine { cores: 1, working_dir: std::env::temp_dir(), port_file: None, sasl_file: None };
 //! # let words = ["--memory-only", "-p", "-1"];
 //! # let config = larder::config::read(words.map(Into::into).into_iter(), &machine).map_err(|_| "no config")?;
 //! # let clock = Arc::new(larder::server::SystemClock);

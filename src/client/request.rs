@@ -218,7 +218,7 @@ fn inspected(key: Key<'_>) -> Command<'_> {
 }
 
 fn meta_form(verb: MetaVerb, flags: &[u8]) -> Form<'_> {
-    Form::Meta(MetaForm { verb, flags, quiet: false, with_value: false, touches: false, value_bytes: 0 })
+    Form::Meta(MetaForm { verb, flags, quiet: false, with_value: false, value_bytes: 0 })
 }
 
 fn store<'a>(mode: StoreMode, entry: &Entry<'a>, compare: Option<u64>) -> Store<'a> {

@@ -1,6 +1,6 @@
 //! memcached's extended options: `-o word,word=value`.
 
-use super::number;
+use super::{Shown, number};
 
 /// Words that steer workings of memcached which Larder has not.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -12,13 +12,11 @@ const WITHOUT_EFFECT: &[&str] = &[
     "inline_ascii_resp",
     "inline_ascii_response",
     "maxconns_fast",
-    "modern",
     "no_drop_privileges",
     "drop_privileges",
     "no_hashexpand",
     "no_inline_ascii_resp",
     "no_maxconns_fast",
-    "no_modern",
     "num_napi_ids",
     "read_buf_mem_limit",
     "relaxed_privileges",
@@ -26,7 +24,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "sock_cookie_id",
     "tail_repair_time",
     "temporary_ttl",
-    "track_sizes",
     "warm_lru_pct",
     "warm_max_factor",
     "watcher_logbuf_size",
@@ -40,6 +37,8 @@ const FAMILIES_WITHOUT_EFFECT: &[&str] = &["slab_", "no_slab_", "lru_", "no_lru_
 pub(super) struct Extended {
     /// Close connections that are silent for so long.
     pub(super) idle_timeout_s: Option<u32>,
+    /// What of memcached's workings shows in answers.
+    pub(super) shown: Shown,
     /// For the log.
     pub(super) notes: Vec<String>,
 }
@@ -50,6 +49,13 @@ pub(super) fn read(lists: &[String]) -> Result<Extended, String> {
     for word in lists.iter().flat_map(|list| list.split(',')).filter(|word| !word.is_empty()) {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         match name {
+            "no_lru_crawler" => found.shown.crawler = false,
+            "lru_crawler" => found.shown.crawler = true,
+            "no_lru_maintainer" => found.shown.maintainer = false,
+            "lru_maintainer" => found.shown.maintainer = true,
+            "track_sizes" => found.shown.sizes = true,
+            "no_modern" => (found.shown.crawler, found.shown.maintainer) = (false, false),
+            "modern" => (found.shown.crawler, found.shown.maintainer) = (true, true),
             "idle_timeout" => found.idle_timeout_s = idle_timeout_s(value)?,
             _ if name.starts_with("ext_") => found.notes.push(format!(
                 "-o {word} has no effect: what does not fit into memory is kept in the data directory"

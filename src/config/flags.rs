@@ -15,8 +15,20 @@ const VERSION: &str = concat!("1.6.45 (larder ", env!("CARGO_PKG_VERSION"), ")")
 const HELP: &str = concat!(
     "memcached 1.6.45 (larder ",
     env!("CARGO_PKG_VERSION"),
-    ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}"
+    ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}"
 );
+
+/// What else there is, at the end of `-h`: the tools have their own help.
+const COMMANDS: &str = "\
+Commands:
+  serve    Serve: what larder does when no command is named, with the options above
+  check    Verify the data directory of a stopped server, or a backup
+  backup   Copy what a running server holds, consistent at one moment
+  restore  Make a data directory of a backup
+  dump     Write the items of a running server as text
+  load     Read such text into a running server
+
+`larder COMMAND --help` says more about each.";
 
 /// The flags of `larder [serve]` as they were written. A flag that is given twice means what it said last.
 #[derive(Clone, Debug, Parser)]
@@ -27,6 +39,7 @@ const HELP: &str = concat!(
     about = "A memcached that remembers: it serves from 127.0.0.1:11211 and keeps its data in ./larder-data.",
     override_usage = "larder [serve] [OPTIONS]",
     help_template = HELP,
+    after_help = COMMANDS,
     no_binary_name = true,
     args_override_self = true,
     allow_negative_numbers = true
@@ -84,6 +97,9 @@ pub struct Flags {
     /// The size of the log: bytes, or with k, m, g
     #[arg(long, value_name = "SIZE")]
     pub log_size: Option<String>,
+    /// Copy segments of the log to this directory before they are used again: for larder restore --archive
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
     /// Logical groups of a new data directory [default: 64]
     #[arg(long, value_name = "NUM")]
     pub groups: Option<String>,
@@ -103,6 +119,15 @@ pub struct Flags {
     /// The secret that the servers of the cluster share
     #[arg(long, value_name = "FILE")]
     pub peer_secret_file: Option<PathBuf>,
+    /// Metrics, health and a page to look at over HTTP: port (on 127.0.0.1), ip:port, or -1 for any free port
+    #[arg(long, value_name = "PORT")]
+    pub admin_port: Option<String>,
+    /// Listen on this address instead; others than loopback need a token
+    #[arg(long, value_name = "IP")]
+    pub admin_address: Option<String>,
+    /// Ask for the token in the first line of this file (Authorization: Bearer TOKEN)
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
 
     /// Refuse flush_all
     #[arg(short = 'F', long)]
@@ -122,7 +147,11 @@ pub struct Flags {
     /// Ask for a name and password out of this file of user:password lines
     #[arg(short = 'Y', long, value_name = "FILE")]
     pub auth_file: Option<PathBuf>,
-    /// Protocol: auto or ascii
+    /// Ask clients of the binary protocol to authenticate by SASL PLAIN, with a user of -Y's file; without -Y the file is
+    /// MEMCACHED_SASL_PWDB's, and nobody else is served
+    #[arg(short = 'S', long)]
+    pub enable_sasl: bool,
+    /// Protocol: auto, ascii or binary
     #[arg(short = 'B', long, value_name = "NAME")]
     pub protocol: Option<String>,
     /// Count by key prefix, which ends at this character
@@ -141,7 +170,8 @@ pub struct Flags {
     /// Say more in the log; -vv and -vvv say still more
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// memcached's extended options, with commas: idle_timeout=SECONDS; those that mean nothing here are accepted
+    /// memcached's extended options, with commas: idle_timeout=SECONDS, track_sizes, no_lru_crawler; those
+    /// that mean nothing here are accepted
     #[arg(short = 'o', long, value_name = "LIST")]
     pub extended: Vec<String>,
 
@@ -163,8 +193,6 @@ pub struct Flags {
     /// Accepted, no effect: data is kept in --data-dir
     #[arg(short = 'e', long, value_name = "FILE")]
     pub memory_file: Option<PathBuf>,
-    #[arg(short = 'S', long, hide = true)]
-    pub enable_sasl: bool,
     #[arg(short = 'Z', long, hide = true)]
     pub enable_ssl: bool,
 }

@@ -10,6 +10,7 @@
 //!
 //! Start reading at [`read`].
 
+mod admin_port;
 mod extended;
 mod flags;
 mod listen;
@@ -22,6 +23,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+pub use admin_port::Admin;
 pub use flags::{Flags, VERSION_LINE};
 pub use listen::ListenAddr;
 
@@ -45,6 +47,10 @@ pub struct Config {
     pub allow: Allow,
     /// Statistics by key prefix.
     pub prefixes: Prefixes,
+    /// Where people look, if anywhere.
+    pub admin: Option<Admin>,
+    /// What of memcached's workings shows in answers.
+    pub shown: Shown,
     /// The process itself.
     pub process: Process,
     /// What was accepted and has no effect, in words for the log.
@@ -110,6 +116,8 @@ pub struct Data {
     pub fsync: Fsync,
     /// All segments of the log, bytes; `None` leaves it to the server.
     pub log_bytes: Option<u64>,
+    /// Where segments of the log are copied before they are used again, absolute.
+    pub archive: Option<PathBuf>,
 }
 
 /// How safe an acknowledged write is.
@@ -163,6 +171,22 @@ pub struct Allow {
     pub watch: bool,
     /// The file of names and passwords, absolute; `None` asks for none.
     pub auth_file: Option<PathBuf>,
+    /// Which protocols clients may speak.
+    pub protocol: Protocol,
+    /// Whether clients of the binary protocol authenticate, by SASL; then there is an `auth_file`.
+    pub sasl: bool,
+}
+
+/// Which protocols clients may speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Whichever the first byte of a connection is of.
+    #[default]
+    Auto,
+    /// Text.
+    Ascii,
+    /// Binary.
+    Binary,
 }
 
 /// Statistics by key prefix.
@@ -172,6 +196,23 @@ pub struct Prefixes {
     pub delimiter: u8,
     /// Whether they are counted from the start.
     pub counted: bool,
+}
+
+/// What `-o` says of workings that memcached has: they show in its answers, and so in ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// `lru_crawler`: whether keys are listed until a client says otherwise, and its figures.
+    pub crawler: bool,
+    /// `lru_maintainer`: its figures.
+    pub maintainer: bool,
+    /// `track_sizes`: whether `stats sizes` counts items by size.
+    pub sizes: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Shown {
+        Shown { crawler: true, maintainer: true, sizes: false }
+    }
 }
 
 /// The process itself.
@@ -196,6 +237,8 @@ pub struct Machine {
     pub working_dir: PathBuf,
     /// `MEMCACHED_PORT_FILENAME`.
     pub port_file: Option<PathBuf>,
+    /// `MEMCACHED_SASL_PWDB`.
+    pub sasl_file: Option<PathBuf>,
 }
 
 /// Why there is no server to run.

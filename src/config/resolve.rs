@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, ListenAddr, Machine, Memory, Network,
-    PlacementChoice, Prefixes, Process, UnixSocket, extended, listen, number,
+    PlacementChoice, Prefixes, Process, Protocol, UnixSocket, admin_port, extended, listen, number,
 };
 use crate::base::limits;
 use crate::route::topology::ServerId;
@@ -34,7 +34,9 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
         placement: placement(&flags)?,
         cluster: cluster(&flags, machine)?,
         prefixes: prefixes(&flags)?,
-        allow: allow(&flags, machine),
+        shown: extended.shown,
+        allow: allow(&flags, machine)?,
+        admin: admin_port::admin(&flags, machine)?,
         process: process(&flags, machine)?,
         notes,
     })
@@ -44,16 +46,6 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
 fn refuse_what_is_missing(flags: &Flags) -> Result<(), String> {
     if let Some(port) = flags.udp_port.as_deref().filter(|port| *port != "0") {
         return Err(format!("-U {port}: there is no UDP yet; write -U 0 or leave it out, and use TCP (-p)"));
-    }
-    match flags.protocol.as_deref() {
-        None | Some("auto" | "ascii") => {}
-        Some("binary") => {
-            return Err("-B binary: there is no binary protocol yet; write -B ascii or -B auto".into());
-        }
-        Some(name) => return Err(format!("-B {name}: no such protocol; write -B ascii or -B auto")),
-    }
-    if flags.enable_sasl {
-        return Err("-S: there is no SASL yet; write -Y FILE for names and passwords".into());
     }
     if flags.enable_ssl {
         return Err("-Z: there is no TLS yet; leave it out and put a TLS proxy in front".into());
@@ -174,6 +166,7 @@ fn keep(flags: &Flags, machine: &Machine) -> Result<Keep, String> {
             ("--data-dir", flags.data_dir.is_some()),
             ("--fsync", flags.fsync.is_some()),
             ("--log-size", flags.log_size.is_some()),
+            ("--archive", flags.archive.is_some()),
         ];
         return match contradiction.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
@@ -184,7 +177,9 @@ fn keep(flags: &Flags, machine: &Machine) -> Result<Keep, String> {
     }
     let dir = flags.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR_DEFAULT));
     let log_bytes = flags.log_size.as_deref().map(log_bytes).transpose()?;
-    Ok(Keep::Data(Data { dir: absolute(dir, machine), fsync: fsync(flags.fsync.as_deref())?, log_bytes }))
+    let archive = flags.archive.as_deref().map(|path| absolute(path, machine));
+    let fsync = fsync(flags.fsync.as_deref())?;
+    Ok(Keep::Data(Data { dir: absolute(dir, machine), fsync, log_bytes, archive }))
 }
 
 fn fsync(text: Option<&str>) -> Result<Fsync, String> {
@@ -253,15 +248,43 @@ fn prefixes(flags: &Flags) -> Result<Prefixes, String> {
     }
 }
 
-fn allow(flags: &Flags, machine: &Machine) -> Allow {
-    Allow {
+/// Which protocols are spoken. Names and passwords are a matter of each: who may not come in by one is not let in by the
+/// other.
+fn protocol(flags: &Flags, machine: &Machine) -> Result<Protocol, String> {
+    let asked = match flags.protocol.as_deref() {
+        None | Some("auto") => Protocol::Auto,
+        Some("ascii") => Protocol::Ascii,
+        Some("binary") => Protocol::Binary,
+        Some(name) => return Err(format!("-B {name}: no such protocol; write auto, ascii or binary")),
+    };
+    match (flags.enable_sasl, flags.auth_file.is_some(), asked) {
+        (true, _, Protocol::Ascii) => {
+            Err("-S: SASL belongs to the binary protocol; write -B auto or -B binary".into())
+        }
+        (true, false, _) if machine.sasl_file.is_none() => {
+            Err("-S: there are no users; write -Y FILE too, with lines of the form user:password".into())
+        }
+        (true, false, _) => Ok(Protocol::Binary),
+        (false, true, Protocol::Binary) => {
+            Err("-Y: clients of the binary protocol authenticate by SASL; write -S too".into())
+        }
+        (false, true, _) => Ok(Protocol::Ascii),
+        (true, true, _) | (false, false, _) => Ok(asked),
+    }
+}
+
+fn allow(flags: &Flags, machine: &Machine) -> Result<Allow, String> {
+    let sasl_file = machine.sasl_file.as_deref().filter(|_| flags.enable_sasl);
+    Ok(Allow {
+        protocol: protocol(flags, machine)?,
+        sasl: flags.enable_sasl,
         flush: !flags.disable_flush_all,
         shutdown: flags.enable_shutdown,
         cas: !flags.disable_cas,
         dump: !flags.disable_dumping,
         watch: !flags.disable_watch,
-        auth_file: flags.auth_file.as_deref().map(|path| absolute(path, machine)),
-    }
+        auth_file: flags.auth_file.as_deref().or(sasl_file).map(|path| absolute(path, machine)),
+    })
 }
 
 fn process(flags: &Flags, machine: &Machine) -> Result<Process, String> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::*;
 
 fn machine() -> Machine {
-    Machine { cores: 8, working_dir: PathBuf::from("/srv/here"), port_file: None }
+    Machine { cores: 8, working_dir: PathBuf::from("/srv/here"), port_file: None, sasl_file: None }
 }
 
 fn read_line(line: &str) -> Result<Config, Stop> {
@@ -50,15 +50,27 @@ fn without_flags_it_is_safe_and_keeps_data() {
         },
         memory: Memory { bytes: 64 << 20, item_bytes_max: 1 << 20, evict: true },
         keep: Keep::Data(Data {
+            archive: None,
             dir: "/srv/here/larder-data".into(),
             fsync: Fsync::EverySecond,
             log_bytes: None,
         }),
         placement: PlacementChoice::default(),
         cluster: None,
-        allow: Allow { flush: true, shutdown: false, cas: true, dump: true, watch: true, auth_file: None },
+        allow: Allow {
+            flush: true,
+            shutdown: false,
+            cas: true,
+            dump: true,
+            watch: true,
+            auth_file: None,
+            protocol: Protocol::Auto,
+            sasl: false,
+        },
         prefixes: Prefixes { delimiter: b':', counted: false },
+        shown: Shown { crawler: true, maintainer: true, sizes: false },
         process: Process::default(),
+        admin: None,
         notes: Vec::new(),
     };
     check(|config| config, [("", expected.clone()), ("serve", expected)]);
@@ -142,7 +154,8 @@ fn counts_and_sizes() {
 
 #[test]
 fn what_is_kept() {
-    let data = |dir: &str, fsync, log_bytes| Keep::Data(Data { dir: dir.into(), fsync, log_bytes });
+    let data =
+        |dir: &str, fsync, log_bytes| Keep::Data(Data { dir: dir.into(), fsync, log_bytes, archive: None });
     check(
         |config| config.keep,
         [
@@ -155,6 +168,13 @@ fn what_is_kept() {
                 data("/srv/here/larder-data", Fsync::EverySecond, Some(16 << 20)),
             ),
         ],
+    );
+    check(
+        |config| match config.keep {
+            Keep::Data(data) => data.archive,
+            Keep::Nothing => None,
+        },
+        [("--archive old", Some("/srv/here/old".into())), ("--archive=/old", Some("/old".into()))],
     );
     let choice =
         |groups, hash, hash_tag| PlacementChoice { group_count: NonZeroU16::new(groups), hash, hash_tag };
@@ -169,24 +189,44 @@ fn what_is_kept() {
 }
 
 #[test]
-fn switches() {
-    let allow =
-        |flush, shutdown, cas, dump, watch| Allow { flush, shutdown, cas, dump, watch, auth_file: None };
+fn protocols_and_users() {
+    let row = |protocol, sasl, file: Option<&str>| (protocol, sasl, file.map(PathBuf::from));
+    let users = Some("/srv/here/users");
+    let shown = |config: Config| (config.allow.protocol, config.allow.sasl, config.allow.auth_file);
     check(
-        |config| config.allow,
+        shown,
         [
-            ("-F", allow(false, false, true, true, true)),
-            ("-A", allow(true, true, true, true, true)),
-            ("-C", allow(true, false, false, true, true)),
-            ("-XW", allow(true, false, true, false, false)),
-            ("-B ascii -B auto --protocol=ascii", allow(true, false, true, true, true)),
+            ("", row(Protocol::Auto, false, None)),
+            ("-B auto", row(Protocol::Auto, false, None)),
+            ("-B auto --protocol=ascii", row(Protocol::Ascii, false, None)),
+            ("-B binary", row(Protocol::Binary, false, None)),
+            ("-Y users", row(Protocol::Ascii, false, users)),
+            ("-S -Y users", row(Protocol::Auto, true, users)),
+            ("-S -Y users -B binary", row(Protocol::Binary, true, users)),
+        ],
+    );
+    let machine = Machine { sasl_file: Some("others".into()), ..machine() };
+    let read = |words: &str| read(words.split_whitespace().map(Into::into), &machine).map(shown).unwrap();
+    assert_eq!(read("-S"), row(Protocol::Binary, true, Some("/srv/here/others")));
+    assert_eq!(read("-S -Y users"), row(Protocol::Auto, true, users));
+    assert_eq!(read(""), row(Protocol::Auto, false, None));
+}
+
+#[test]
+fn switches() {
+    check(
+        |Config { allow, .. }| [allow.flush, allow.shutdown, allow.cas, allow.dump, allow.watch],
+        [
+            ("-F", [false, false, true, true, true]),
+            ("-A", [true, true, true, true, true]),
+            ("-C", [true, false, false, true, true]),
+            ("-XW", [true, false, true, false, false]),
             (
                 "--disable-flush-all --enable-shutdown --disable-cas --disable-dumping --disable-watch",
-                allow(false, true, false, false, false),
+                [false, true, false, false, false],
             ),
         ],
     );
-    check(|config| config.allow.auth_file, [("-Y users", Some("/srv/here/users".into()))]);
     check(
         |config| (config.prefixes.delimiter, config.prefixes.counted),
         [("-D /", (b'/', true)), ("-D-", (b'-', true)), ("-D -", (b'-', true))],
@@ -194,6 +234,16 @@ fn switches() {
     check(
         |config| config.network.idle_timeout_s,
         [("-o idle_timeout=30", Some(30)), ("-o idle_timeout=0", None)],
+    );
+    let shown = |crawler, maintainer, sizes| Shown { crawler, maintainer, sizes };
+    check(
+        |config| config.shown,
+        [
+            ("-o no_lru_crawler", shown(false, true, false)),
+            ("-o no_lru_crawler,no_lru_maintainer -o track_sizes", shown(false, false, true)),
+            ("-o no_modern", shown(false, false, false)),
+            ("-o no_modern,lru_crawler,lru_maintainer", shown(true, true, false)),
+        ],
     );
     let process = |daemon, user: Option<&str>, pid_file: Option<&str>, verbosity| Process {
         daemon,
@@ -214,18 +264,48 @@ fn switches() {
     );
 }
 
+/// With such words memcached's users and its own tests start it.
+#[test]
+fn what_memcached_is_started_with_is_accepted() {
+    for line in [
+        "-U 0",
+        "-A",
+        "-t 1 -c 8 -R 1 -b 10",
+        "-m 2",
+        "-m 3 -M",
+        "-m 32 -I 2m",
+        "-m 1024 -I 512m",
+        "-I 16384 -f 1.5 -n 96",
+        "-B auto -D : -F -X -W -C -k -r",
+        "-B ascii",
+        "-s sock -a 0766",
+        "-l 127.0.0.1,127.0.0.2:11999 -p 11998",
+        "-o modern -o no_modern",
+        "-o slab_reassign,slab_automove,lru_crawler,lru_maintainer",
+        "-o slab_reassign,slab_automove=2,slab_automove_window=3,slab_automove_ratio=0.5",
+        "-o no_slab_reassign,no_lru_crawler,no_lru_maintainer,no_hashexpand",
+        "-o slab_chunk_max=16384 -o slab_sizes=100-200-300",
+        "-o hash_algorithm=murmur3,hashpower=12,tail_repair_time=60",
+        "-o lru_maintainer,hot_lru_pct=3,warm_lru_pct=3,hot_max_factor=0.1,warm_max_factor=0.1,temporary_ttl=61",
+        "-o watcher_logbuf_size=64,worker_logbuf_size=64,read_buf_mem_limit=10,resp_obj_mem_limit=10",
+        "-o idle_timeout=3,maxconns_fast,inline_ascii_resp,no_inline_ascii_resp,no_maxconns_fast",
+        "-o expirezero_does_not_evict,track_sizes,no_drop_privileges,drop_privileges",
+        "-e /tmp/mem",
+        "-u root -P pid -vvv",
+    ] {
+        config(line);
+    }
+}
+
 #[test]
 fn what_has_no_effect_is_told() {
     for (line, notes) in [
-        ("-o modern,no_modern,track_sizes", &["-o modern ", "-o no_modern ", "-o track_sizes "][..]),
+        ("-o inline_ascii_resp,modern", &["-o inline_ascii_resp "][..]),
         (
-            "-o slab_reassign,hashpower=20 -o no_lru_crawler",
-            &["slab_reassign", "hashpower=20", "no_lru_crawler"],
+            "-o slab_reassign,hashpower=20 -o no_lru_crawler -o lru_temp=1",
+            &["slab_reassign", "hashpower=20", "lru_temp=1"],
         ),
-        (
-            "-o hash_algorithm=xxh3,maxconns_fast,lru_maintainer",
-            &["hash_algorithm", "maxconns_fast", "lru_main"],
-        ),
+        ("-o hash_algorithm=xxh3,maxconns_fast,lru_maintainer", &["hash_algorithm", "maxconns_fast"]),
         ("-o idle_timeout=5", &[]),
         ("-o ext_path=/x:1G", &["data directory"]),
         ("-k -r -L -f 1.25 -n 48 -e /tmp/x", &["-k", "-r", "-L", "-f", "-n", "-e"]),
@@ -283,9 +363,10 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-I m", ["-I m", "not a size"]),
     ("-I 99999999999g", ["-I 9", "not a size"]),
     ("-I 5é", ["-I 5é", "not a size"]),
-    ("-B http", ["-B http", "-B ascii"]),
-    ("-B binary", ["no binary protocol yet", "-B ascii"]),
-    ("-S", ["no SASL yet", "-Y"]),
+    ("-B http", ["-B http", "ascii or binary"]),
+    ("-S", ["no users", "-Y FILE"]),
+    ("-S -Y users -B ascii", ["-S", "-B auto"]),
+    ("-Y users -B binary", ["-Y", "write -S too"]),
     ("-Z", ["no TLS yet", "proxy"]),
     ("-D ab", ["-D ab", "one ASCII character"]),
     ("-D", ["-D", "value is missing"]),
@@ -298,6 +379,7 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("--memory-only --fsync always", ["--memory-only", "--fsync"]),
     ("--memory-only --data-dir x", ["--memory-only", "--data-dir"]),
     ("--memory-only --log-size 1g", ["--memory-only", "--log-size"]),
+    ("--memory-only --archive x", ["--memory-only", "--archive"]),
     ("--log-size 1m", ["--log-size 1m", "16m to 64g"]),
     ("--log-size big", ["--log-size big", "512m"]),
     ("--data-dir=", ["--data-dir", "value is missing"]),

@@ -21,6 +21,8 @@ pub struct Connection {
     swallow_bytes: u64,
     /// Where in a long request to go on.
     resume: usize,
+    /// Whether it speaks the binary protocol: known from its first byte on, for its whole life.
+    is_binary: Option<bool>,
     /// Whether nothing is read any more.
     closing: bool,
     /// Replies.
@@ -118,6 +120,16 @@ impl Connection {
                     taken += length;
                     self.swallow_bytes = swallow;
                 }
+                Step::Refuse { refusal, length, swallow, closes } => {
+                    proto::binary::encode_refusal(&refusal, &mut self.outbox);
+                    self.outbox.seal(Lsn::ZERO);
+                    if closes {
+                        self.closing = true;
+                        return (bytes.len(), Progress::Closing);
+                    }
+                    taken += length;
+                    self.swallow_bytes = swallow;
+                }
                 Step::Close => {
                     self.closing = true;
                     return (bytes.len(), Progress::Closing);
@@ -127,11 +139,16 @@ impl Connection {
         (taken, if taken < bytes.len() { Progress::Again } else { Progress::Idle })
     }
 
-    fn decode<'b>(&self, bytes: &'b [u8], searched: usize, backend: &impl Backend) -> Step<'b> {
+    fn decode<'b>(&mut self, bytes: &'b [u8], searched: usize, backend: &impl Backend) -> Step<'b> {
+        let limits = backend.limits();
+        let first = bytes.first().copied().unwrap_or_default();
+        if *self.is_binary.get_or_insert_with(|| limits.protocols.is_binary(first)) {
+            return proto::binary::decode(bytes, self.session.authenticated, limits);
+        }
         if backend.wants_authentication() && !self.session.authenticated {
             return proto::decode_unauthenticated(bytes, searched);
         }
-        proto::decode(bytes, searched, backend.limits())
+        proto::decode(bytes, searched, limits)
     }
 
     /// Whether this verdict ends the turn before the request is consumed.
@@ -168,6 +185,14 @@ impl Connection {
             inbox.drain(..taken);
         }
         self.inbox = inbox;
+    }
+
+    /// After the log has failed: answers that observed more than `safe` become errors, as text `text`.
+    pub fn fail_waiting(&mut self, safe: Lsn, text: &[u8]) {
+        let is_binary = self.is_binary == Some(true);
+        self.outbox.fail_waiting(safe, |answer, out| {
+            if is_binary { proto::binary::encode_lost(answer, out) } else { out.put(text) }
+        });
     }
 
     /// How many more bytes the request at hand needs, 0 when that is not known: a hint for how much to read.

@@ -15,6 +15,7 @@
 pub mod connection;
 pub mod outbox;
 pub mod registry;
+pub mod spares;
 pub mod watch;
 
 use std::any::Any;
@@ -26,6 +27,7 @@ use crate::proto::Request;
 
 pub use connection::{Connection, Progress};
 pub use outbox::Outbox;
+pub use spares::Spares;
 pub use watch::Watch;
 
 /// Who gives requests their meaning. The server implements it over the groups; tests may implement it over a map.
@@ -73,6 +75,8 @@ pub struct Ask<'a> {
 pub struct Session {
     /// Whether it may ask for anything.
     pub authenticated: bool,
+    /// Whether it has begun to authenticate by SASL.
+    pub sasl_begun: bool,
     /// Its number in the registry.
     pub id: u64,
     /// What a long request that was paused goes on with: the backend's own. It goes with the connection.

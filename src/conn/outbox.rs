@@ -7,7 +7,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::base::limits::{KEPT_BUFFER_BYTES, SHARED_BYTES_MIN};
+use super::Spares;
+use crate::base::limits::SHARED_BYTES_MIN;
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 use slots::Ahead;
@@ -94,10 +95,11 @@ impl Outbox {
         }
     }
 
-    /// After the log has failed: parts that observed more than `safe` will never be confirmed, and say so instead.
-    pub fn fail_waiting(&mut self, safe: Lsn, text: &[u8]) {
+    /// After the log has failed: parts that observed more than `safe` will never be confirmed. `lose` writes what such a
+    /// part says instead.
+    pub fn fail_waiting(&mut self, safe: Lsn, lose: impl Fn(&[u8], &mut Vec<u8>)) {
         if let Some(ahead) = &mut self.ahead {
-            ahead.fail_waiting(safe, text);
+            ahead.fail_waiting(safe, &lose);
         }
         self.release(safe);
         let Some(first) = self.waiting.front() else { return };
@@ -111,7 +113,12 @@ impl Outbox {
             let between = from..from + (part.start - position) as usize;
             let whole = from + (part.start - position) as usize..from + (part.end - position) as usize;
             self.keep(unsent.get(between).unwrap_or_default());
-            self.keep(if part.lsn <= safe { unsent.get(whole).unwrap_or_default() } else { text });
+            let whole = unsent.get(whole).unwrap_or_default();
+            if part.lsn <= safe {
+                self.keep(whole);
+            } else {
+                lose(whole, &mut self.buffer);
+            }
             position = part.end;
         }
         let rest = (position - self.sent) as usize;
@@ -174,9 +181,20 @@ impl Outbox {
         if self.head == self.buffer.len() && self.shared.is_empty() {
             self.head = 0;
             self.buffer.clear();
-            if self.buffer.capacity() > KEPT_BUFFER_BYTES {
-                self.buffer = Vec::new();
-            }
+        }
+    }
+
+    /// Lends it memory for what will be put: an outbox has none of its own while it is empty.
+    pub fn borrow(&mut self, spares: &mut Spares) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = spares.take();
+        }
+    }
+
+    /// Gives that memory back if nothing is left in it.
+    pub fn give_back(&mut self, spares: &mut Spares) {
+        if self.buffer.is_empty() {
+            spares.keep(std::mem::take(&mut self.buffer));
         }
     }
 
@@ -247,6 +265,11 @@ impl Outbox {
     pub fn waits_for(&self) -> Option<Lsn> {
         let ahead = self.ahead().and_then(Ahead::waits_for);
         ahead.or_else(|| self.waiting.front().map(|part| part.lsn))
+    }
+
+    /// The LSN that the last waiting part waits for: what is put now leaves behind it.
+    pub fn waits_last(&self) -> Option<Lsn> {
+        self.waiting.back().map(|part| part.lsn)
     }
 
     /// Whether everything put has left.
@@ -323,7 +346,7 @@ mod tests {
             outbox.seal(Lsn(lsn));
         }
         outbox.advance(4);
-        outbox.fail_waiting(Lsn(3), b"ERR ");
+        outbox.fail_waiting(Lsn(3), |_, out| out.put(b"ERR "));
         assert_eq!(String::from_utf8(drain(&mut outbox, 3)).unwrap(), "kept safe ERR free ERR ");
         outbox.put(b"later");
         outbox.seal(Lsn::ZERO);

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Dispatch;
+use super::cluster::not_here;
 use crate::base::command::{Command, StatsTopic, Tuning};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Denial;
@@ -24,13 +25,20 @@ impl Dispatch {
         ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
+        if let Form::Binary(form) = form
+            && !matches!(command, Command::FlushAll(_) | Command::Stats(_))
+        {
+            return self.administer_frame(command, form, ask, out);
+        }
         let text = match command {
             Command::FlushAll(exptime) => return self.flush_all(*exptime, form, ask, out),
             Command::Dump(dump_form) => return self.dump(*dump_form, ask, out),
+            Command::Backup => return self.back_up(ask, out),
             Command::Stats(StatsTopic::CacheDump(class, limit)) => {
                 return self.cachedump(*class, *limit, ask, out);
             }
-            Command::Stats(topic) => return self.show_stats(*topic, ask, out),
+            Command::Stats(StatsTopic::Sizes) if self.lists_sizes(form) => return self.sizes(ask, out),
+            Command::Stats(topic) => return self.show_stats(*topic, form, ask, out),
             Command::Version => texts::VERSION,
             Command::Noop => texts::MN,
             Command::Verbosity(level) => {
@@ -50,9 +58,13 @@ impl Dispatch {
                 self.crawler.is_enabled.store(*on, Ordering::Relaxed);
                 texts::OK
             }
+            Command::Tuning(Tuning::Crawl) if self.crawler.is_enabled.load(Ordering::Relaxed) => texts::OK,
+            Command::Tuning(Tuning::Crawl) => texts::CRAWLER_OFF,
             Command::Watch(words) => return self.watch(words, ask, out),
             Command::Own(own) => return self.own(own, ask, out),
-            Command::Keyed(..) | Command::Read(..) => texts::ERROR,
+            Command::Keyed(..) | Command::Read(..) | Command::SaslMechanisms | Command::Sasl(_) => {
+                texts::ERROR
+            }
         };
         proto::encode_text(form, text, out);
         out.seal(Lsn::ZERO);
@@ -67,6 +79,9 @@ impl Dispatch {
         ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
+        if let (Form::Binary(frame), Some(_)) = (form, &self.cluster) {
+            return not_here(frame, out);
+        }
         let mut last = Lsn::ZERO;
         for (index, group) in self.groups.iter().enumerate().skip(ask.resume) {
             match group.flush(exptime, ask.now) {
@@ -80,19 +95,24 @@ impl Dispatch {
         if let Some(verdict) = self.flush_others(exptime, form, ask, out) {
             return verdict;
         }
-        proto::encode_text(form, texts::OK, out);
+        proto::encode_done(form, out);
         out.seal(last);
         Verdict::Done
     }
 
     fn deny(&self, denial: Denial, form: &Form<'_>, out: &mut Outbox) -> Verdict {
-        proto::encode_text(form, texts::denial(denial), out);
+        proto::encode_denial(form, denial, out);
         out.seal(Lsn::ZERO);
         Verdict::Done
     }
 
-    fn show_stats(&self, topic: StatsTopic<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
-        self.write_stats(topic, ask.now, out);
+    /// Whether `stats sizes` is a listing: it is one line otherwise, and always in a frame.
+    fn lists_sizes(&self, form: &Form<'_>) -> bool {
+        self.settings.shown.sizes && !matches!(form, Form::Binary(_))
+    }
+
+    fn show_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
+        self.write_stats(topic, form, ask.now, out);
         out.seal(Lsn::ZERO);
         Verdict::Done
     }

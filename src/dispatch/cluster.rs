@@ -17,6 +17,7 @@ use crate::base::reply::{Denial, Sink};
 use crate::base::time::{Exptime, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Session, Verdict};
 use crate::peer::{Answered, Owner, Question, Roster};
+use crate::proto::binary::{self, BinaryForm};
 use crate::proto::{self, ClassicForm, Form, Request, texts};
 use crate::route::topology::{ServerId, Topology};
 
@@ -109,6 +110,13 @@ fn owners(map: &Topology) -> impl Iterator<Item = u16> {
     map.groups().map(|group| map.coordinator(group).map_or(0, |server| server.id.get()))
 }
 
+/// Frames are not sent on: whoever sends them is told that the key is elsewhere.
+pub(super) fn not_here(frame: &BinaryForm, out: &mut Outbox) -> Verdict {
+    binary::encode_status(frame, binary::Status::NotHere, out);
+    out.seal(Lsn::ZERO);
+    Verdict::Done
+}
+
 impl Dispatch {
     /// Where the commands of a group go. Without a cluster that is here.
     #[inline]
@@ -130,6 +138,9 @@ impl Dispatch {
     ) -> Verdict {
         if ask.session.is_peer {
             return Verdict::Elsewhere { server, map_version };
+        }
+        if let Form::Binary(frame) = form {
+            return not_here(frame, out);
         }
         let is_silent = matches!(form, Form::Classic(ClassicForm { noreply: true, .. }));
         let shown = if is_silent { Shown::Nothing } else { Shown::Whole };

@@ -1,6 +1,7 @@
 //! Listings of all keys: `lru_crawler metadump` and `mgdump`, `stats cachedump`. They go group by group in bounded
 //! steps, and the connection's other half, the outbox, sets the pace.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -19,6 +20,10 @@ use crate::proto::{self, texts};
 const TURN_STEPS: usize = 4;
 /// The slab class that everything is shown in.
 const CLASS: u32 = 1;
+/// How finely `stats sizes` counts: memcached's. Everything beyond so many steps is counted with the last.
+const SIZE_STEP_BYTES: usize = 32;
+/// See [`SIZE_STEP_BYTES`].
+const SIZE_STEPS_MAX: usize = 64 * 1024;
 
 /// Whether keys may be listed just now, and by how many they are.
 #[derive(Debug)]
@@ -28,9 +33,10 @@ pub struct Crawler {
     running: Arc<AtomicUsize>,
 }
 
-impl Default for Crawler {
-    fn default() -> Crawler {
-        Crawler { is_enabled: AtomicBool::new(true), running: Arc::default() }
+impl Crawler {
+    /// One that lists or not until a client says otherwise.
+    pub fn new(is_enabled: bool) -> Crawler {
+        Crawler { is_enabled: AtomicBool::new(is_enabled), running: Arc::default() }
     }
 }
 
@@ -41,6 +47,8 @@ pub(super) enum Shown {
     Dump(DumpForm),
     /// An `ITEM` line.
     Cached,
+    /// Nothing: it is counted by its size.
+    Size,
 }
 
 /// A listing under way.
@@ -52,12 +60,21 @@ struct Course {
     listing: Listing,
     items_left: u64,
     bytes_left: usize,
+    /// Items by size, in steps of [`SIZE_STEP_BYTES`].
+    sizes: BTreeMap<usize, u64>,
     _place: Place,
 }
 
 /// One of the places for listings.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Crawler {
+    /// A place for one more listing, if there is one.
+    pub(super) fn place(&self) -> Option<Place> {
+        Place::take(&self.running)
+    }
+}
 
 impl Place {
     fn take(running: &Arc<AtomicUsize>) -> Option<Place> {
@@ -82,7 +99,7 @@ impl Dispatch {
             texts::METADUMP_PIPELINED
         } else if !self.crawler.is_enabled.load(Ordering::Relaxed) {
             texts::CRAWLER_OFF
-        } else if let Some(place) = Place::take(&self.crawler.running) {
+        } else if let Some(place) = self.crawler.place() {
             out.put(texts::OK);
             return self.begin(Course::new(Shown::Dump(form), u64::MAX, usize::MAX, place), ask, out);
         } else {
@@ -99,9 +116,18 @@ impl Dispatch {
         if class != CLASS {
             return say(texts::END, out);
         }
-        let Some(place) = Place::take(&self.crawler.running) else { return say(texts::CRAWLER_BUSY, out) };
+        let Some(place) = self.crawler.place() else { return say(texts::CRAWLER_BUSY, out) };
         let items = if limit == 0 { u64::MAX } else { u64::from(limit) };
         self.begin(Course::new(Shown::Cached, items, CACHEDUMP_BYTES_MAX, place), ask, out)
+    }
+
+    /// Counts all items by size (`-o track_sizes`), for text clients.
+    pub(super) fn sizes(&self, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
+        if ask.resume > 0 {
+            return self.go_on(ask, out);
+        }
+        let Some(place) = self.crawler.place() else { return say(texts::CRAWLER_BUSY, out) };
+        self.begin(Course::new(Shown::Size, u64::MAX, usize::MAX, place), ask, out)
     }
 
     fn begin(&self, course: Course, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
@@ -120,6 +146,7 @@ impl Dispatch {
                 break;
             }
             if let Some(end) = self.step(known, ask.now, out) {
+                known.put_sizes(out);
                 return say(end, out);
             }
         }
@@ -154,14 +181,22 @@ impl Shown {
     fn end(self) -> &'static [u8] {
         match self {
             Shown::Dump(DumpForm::Mget) => texts::EN,
-            Shown::Dump(DumpForm::Meta) | Shown::Cached => texts::END,
+            Shown::Dump(DumpForm::Meta) | Shown::Cached | Shown::Size => texts::END,
         }
     }
 }
 
 impl Course {
     fn new(shown: Shown, items_left: u64, bytes_left: usize, place: Place) -> Course {
-        Course { shown, group: 0, listing: Listing::default(), items_left, bytes_left, _place: place }
+        Course {
+            shown,
+            group: 0,
+            listing: Listing::default(),
+            items_left,
+            bytes_left,
+            sizes: BTreeMap::new(),
+            _place: place,
+        }
     }
 
     fn wants_more(&self) -> bool {
@@ -176,13 +211,26 @@ impl Course {
         match self.shown {
             Shown::Dump(form) => proto::encode_dump(form, key, item, now, out),
             Shown::Cached => proto::encode_cached(key, item, out),
+            Shown::Size => {
+                let step = proto::item_bytes(key.len(), item).div_ceil(SIZE_STEP_BYTES).min(SIZE_STEPS_MAX);
+                *self.sizes.entry(step).or_default() += 1;
+            }
         }
         self.items_left -= 1;
         self.bytes_left = self.bytes_left.saturating_sub(out.unsent_bytes() - before);
     }
 }
 
-fn say(text: &[u8], out: &mut Outbox) -> Verdict {
+impl Course {
+    /// The lines of `stats sizes`, when that is what is asked.
+    fn put_sizes(&self, out: &mut Outbox) {
+        for (step, count) in &self.sizes {
+            out.put(format!("STAT {} {count}\r\n", step * SIZE_STEP_BYTES).as_bytes());
+        }
+    }
+}
+
+pub(super) fn say(text: &[u8], out: &mut Outbox) -> Verdict {
     out.put(text);
     out.seal(Lsn::ZERO);
     Verdict::Done

@@ -123,11 +123,14 @@ impl Dispatch {
 
     /// Makes a watcher of this connection.
     pub(super) fn watch(&self, words: &[u8], ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
+        let kinds = Kinds::named(words);
         let (text, verdict) = if !out.is_empty() {
             (texts::WATCH_PIPELINED, Verdict::Done)
-        } else if let Some(watch) = self.registry.watchers.enter(Kinds::named(words)) {
+        } else if kinds.is_none() {
+            (texts::ERROR, Verdict::Done)
+        } else if let Some(watch) = kinds.and_then(|kinds| self.registry.watchers.enter(kinds)) {
             // What was lost before anybody wanted to know is nobody's news.
-            if Kinds::named(words).meets(Kinds::EVICTIONS) {
+            if kinds.is_some_and(|kinds| kinds.meets(Kinds::EVICTIONS)) {
                 self.groups.iter().for_each(|group| drop(group.take_lost()));
             }
             ask.session.watch = Some(watch);

@@ -1,11 +1,11 @@
 //! What a request means over the whole server: which group a key belongs to, commands about many keys or none,
 //! administration and statistics.
 //!
-//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); counts by
+//! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
-//! ask ([`users`]); which groups are other servers' ([`cluster`]).
+//! ask ([`users`]); what only frames ask (`binary`); which groups are other servers' ([`cluster`]).
 //!
-//! May import: base, proto, route, engine, hot, binlog, store, group, conn, peer.
+//! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup, peer.
 //!
 //! Invariants: a command about one key touches one group and nothing else that is shared; a multi-key read never shows
 //! a miss for a key that it could not ask for; statistics are added up from groups and workers only when asked for.
@@ -13,6 +13,8 @@
 //! Start reading at [`Dispatch::execute`].
 
 mod admin;
+mod backup;
+mod binary;
 pub mod cluster;
 pub mod dump;
 mod follow;
@@ -28,7 +30,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::base::command::{Command, Key, Op};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Reply;
-use crate::binlog;
 use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::group::{Asked, Busy, Group, Shared};
@@ -73,6 +74,8 @@ pub struct Dispatch {
     pub prefixes: prefixes::Prefixes,
     /// flush_all commands.
     pub flushes: AtomicU64,
+    /// `me` commands: what memcached counts as `cmd_meta`.
+    pub inspections: AtomicU64,
     /// Attempts to authenticate.
     pub auth_commands: AtomicU64,
     /// Failed ones.
@@ -86,7 +89,12 @@ impl Backend for Dispatch {
 
     fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
         match &request.command {
-            Command::Keyed(key, op) => self.keyed(&request.form, key, op, ask, out),
+            Command::Keyed(key, op) => {
+                if let Op::Inspect = op {
+                    self.inspections.fetch_add(1, Ordering::Relaxed);
+                }
+                self.keyed(&request.form, key, op, ask, out)
+            }
             Command::Read(keys, get) => self.read(&request.form, *keys, get, ask, out),
             command => self.administer(command, &request.form, ask, out),
         }
@@ -108,7 +116,7 @@ impl Backend for Dispatch {
     }
 
     fn is_stopped(&self) -> bool {
-        self.shared.log.get().is_some_and(|log| matches!(log.state(), binlog::State::Stopped(_)))
+        self.shared.log.get().is_some_and(|log| log.has_stopped())
     }
 
     fn want_wake(&self, worker: usize) {
@@ -176,7 +184,7 @@ impl Dispatch {
             traffic.reset();
         }
         self.prefixes.clear();
-        let own = [&self.flushes, &self.auth_commands, &self.auth_errors];
+        let own = [&self.flushes, &self.inspections, &self.auth_commands, &self.auth_errors];
         let watchers = &self.registry.watchers;
         let others = [&self.registry.rejected, &self.registry.accepted, &watchers.sent, &watchers.skipped];
         for counter in own.into_iter().chain(others) {

@@ -10,13 +10,14 @@ use crate::base::command::StatsTopic;
 use crate::base::counters::GroupCounters;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
+use crate::config;
 use crate::conn::registry::Traffic;
 use crate::conn::{Backend, Outbox};
 use crate::group::figures::Figures;
-use crate::proto::texts;
+use crate::proto::{Form, binary, texts};
 
 /// The memcached that Larder answers like.
-const MEMCACHED_VERSION: &str = "1.6.45";
+pub(super) const MEMCACHED_VERSION: &str = "1.6.45";
 
 /// What memcached calls a page: `stats slabs` counts the memory in use in these. Tools pass over a class of none.
 const PAGE_BYTES: usize = 1 << 20;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub threads: usize,
     /// `-c`.
     pub max_connections: usize,
+    /// Whether the figures of the LRU crawler and the LRU maintainer are shown, and the sizes of items.
+    pub shown: config::Shown,
     /// Idle timeout, seconds; 0 for none.
     pub idle_timeout_s: u32,
     /// The lines of `stats settings`, but for `maxbytes`, which can change.
@@ -40,14 +43,19 @@ pub struct Settings {
     pub durability: &'static str,
 }
 
-/// Writes `STAT name value` lines.
+/// Writes figures: `STAT name value` lines, or frames.
 struct Table<'a> {
+    form: &'a Form<'a>,
     out: &'a mut Outbox,
     line: Vec<u8>,
 }
 
 impl Table<'_> {
     fn row(&mut self, name: impl Display, value: impl Display) {
+        if let Form::Binary(form) = self.form {
+            let (name, value) = (name.to_string(), value.to_string());
+            return binary::encode_stat(form, name.as_bytes(), value.as_bytes(), self.out);
+        }
         self.line.clear();
         // Writing to a Vec cannot fail.
         let _ = write!(self.line, "STAT {name} {value}\r\n");
@@ -57,6 +65,12 @@ impl Table<'_> {
     fn rows(&mut self, rows: &[(&str, u64)]) {
         for (name, value) in rows {
             self.row(name, value);
+        }
+    }
+
+    fn zeros_if(&mut self, are_shown: bool, names: &[&str]) {
+        if are_shown {
+            self.zeros(names);
         }
     }
 
@@ -80,22 +94,22 @@ struct Totals {
 
 impl Dispatch {
     /// Writes the answer to `stats TOPIC`.
-    pub(super) fn write_stats(&self, topic: StatsTopic<'_>, now: UnixMs, out: &mut Outbox) {
+    pub(super) fn write_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, now: UnixMs, out: &mut Outbox) {
         if let StatsTopic::Reset = topic {
             self.reset_counters();
-            return out.put(texts::RESET);
+            return end(form, texts::RESET, out);
         }
         if let StatsTopic::Unknown(_) = topic {
-            return out.put(texts::ERROR);
+            return end(form, texts::ERROR, out);
         }
         if let StatsTopic::DetailOn | StatsTopic::DetailOff = topic {
             self.prefixes.turn(topic == StatsTopic::DetailOn);
-            return out.put(texts::OK);
+            return end(form, texts::OK, out);
         }
         if let StatsTopic::DetailDump = topic {
-            return self.prefixes.write(out);
+            return self.write_prefixes(form, out);
         }
-        let table = &mut Table { out, line: Vec::new() };
+        let table = &mut Table { form, out, line: Vec::new() };
         match topic {
             StatsTopic::General => self.general(table, now),
             StatsTopic::Settings => self.settings(table),
@@ -107,7 +121,16 @@ impl Dispatch {
             StatsTopic::Groups => self.each_group(table),
             _ => {}
         }
-        out.put(texts::END);
+        end(form, texts::END, out);
+    }
+
+    /// What was counted by prefix: lines, in a frame as one figure.
+    fn write_prefixes(&self, form: &Form<'_>, out: &mut Outbox) {
+        let Form::Binary(frame) = form else { return self.prefixes.write(out) };
+        let mut lines = Vec::new();
+        self.prefixes.write(&mut lines);
+        binary::encode_stat(frame, b"detailed", &lines, out);
+        binary::encode_stats_end(frame, out);
     }
 
     fn totals(&self) -> Totals {
@@ -156,16 +179,11 @@ impl Dispatch {
             "slab_reassign_busy_nomem",
         ]);
         table.row("slab_reassign_last_busy_status", "none");
-        table.zeros(&[
-            "slab_reassign_running",
-            "slabs_moved",
-            "lru_crawler_running",
-            "lru_crawler_starts",
-            "lru_maintainer_juggles",
-            "malloc_fails",
-            "log_worker_dropped",
-            "log_worker_written",
-        ]);
+        table.zeros(&["slab_reassign_running", "slabs_moved"]);
+        let shown = self.settings.shown;
+        table.zeros_if(shown.crawler, &["lru_crawler_running", "lru_crawler_starts"]);
+        table.zeros_if(shown.maintainer, &["lru_maintainer_juggles"]);
+        table.zeros(&["malloc_fails", "log_worker_dropped", "log_worker_written"]);
         let watchers = &self.registry.watchers;
         table.rows(&[
             ("log_watcher_skipped", watchers.skipped.load(Ordering::Relaxed)),
@@ -180,20 +198,18 @@ impl Dispatch {
             ("slab_global_page_pool", 0),
             ("expired_unfetched", totals.figures.hot.expired_unfetched),
             ("evicted_unfetched", totals.figures.hot.evicted_unfetched),
-            ("evicted_active", totals.figures.hot.evicted_active),
+        ]);
+        if shown.maintainer {
+            table.row("evicted_active", totals.figures.hot.evicted_active);
+        }
+        table.rows(&[
             ("evictions", totals.figures.hot.evictions),
             ("reclaimed", totals.figures.hot.reclaimed),
         ]);
-        table.zeros(&[
-            "crawler_reclaimed",
-            "crawler_items_checked",
-            "lrutail_reflocked",
-            "moves_to_cold",
-            "moves_to_warm",
-            "moves_within_lru",
-            "direct_reclaims",
-            "lru_bumps_dropped",
-        ]);
+        table.zeros(&["crawler_reclaimed", "crawler_items_checked", "lrutail_reflocked"]);
+        let moves =
+            ["moves_to_cold", "moves_to_warm", "moves_within_lru", "direct_reclaims", "lru_bumps_dropped"];
+        table.zeros_if(shown.maintainer, &moves);
     }
 
     fn process(&self, table: &mut Table<'_>, now: UnixMs) {
@@ -346,12 +362,35 @@ impl Dispatch {
             ("parked", counters.parked),
         ]);
         let Some(log) = self.shared.log.get() else { return };
+        self.space(table);
         table.row("log_state", if self.is_stopped() { "stopped" } else { "running" });
         table.row("log_appended_lsn", log.appended_lsn());
         table.row("log_safe_lsn", log.safe_lsn());
         table.row("log_durable_lsn", log.durable_lsn());
         table.row("log_used_bytes", log.used_bytes());
         table.row("log_bytes_max", log.bytes_max());
+        if let Some(archive) = log.archive_figures() {
+            table.row("archive_segments", archive.kept);
+            table.row("archive_lost_segments", archive.lost);
+            table.row("archive_failing", yes(archive.is_failing));
+        }
+    }
+
+    /// What the groups' files take, and what is written for that.
+    fn space(&self, table: &mut Table<'_>) {
+        let mut space = crate::store::Figures::default();
+        for group in self.groups.iter() {
+            space += &group.space();
+        }
+        table.rows(&[
+            ("store_allocated_bytes", space.allocated_bytes),
+            ("store_file_bytes", space.file_bytes),
+            ("store_written_bytes", space.written_bytes),
+            ("compactions", space.compactions),
+            ("compaction_rewritten_bytes", space.rewritten_bytes),
+        ]);
+        let amplification = space.allocated_bytes as f64 / space.payload_bytes.max(1) as f64;
+        table.row("store_space_amplification", format_args!("{amplification:.2}"));
     }
 
     fn each_group(&self, table: &mut Table<'_>) {
@@ -376,6 +415,14 @@ impl Dispatch {
     }
 }
 
+/// What ends an answer: a line, or a figure without a name.
+fn end(form: &Form<'_>, line: &[u8], out: &mut Outbox) {
+    match form {
+        Form::Binary(form) => binary::encode_stats_end(form, out),
+        _ => out.put(line),
+    }
+}
+
 fn yes(is_so: bool) -> &'static str {
     if is_so { "yes" } else { "no" }
 }
@@ -386,7 +433,7 @@ fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch
         ("cmd_set", counters.cmd_set),
         ("cmd_flush", dispatch.flushes.load(Ordering::Relaxed)),
         ("cmd_touch", counters.cmd_touch),
-        ("cmd_meta", counters.cmd_meta),
+        ("cmd_meta", dispatch.inspections.load(Ordering::Relaxed)),
         ("get_hits", counters.get_hits),
         ("get_misses", counters.get_misses),
         ("get_expired", counters.get_expired),

@@ -12,60 +12,64 @@ use crate::base::version::Version;
 pub(super) fn arith<'i, 'c>(arith: &Arith, call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
     match (old, arith.initial) {
         (Some(item), _) => count(arith, call, item),
-        (None, Some((number, exptime))) => vivify(arith, number, exptime, call),
+        (None, Some((number, exptime))) => vivify(arith.new_cas, number, exptime, call),
         (None, None) => Outcome::of(Reply::NotFound),
     }
 }
 
-/// The number that an item becomes. Only its text changes: flags, deadline and marks stay, a stale count stays stale.
+/// The number that an item becomes. One that fits the place of the old one changes the text only: a stale count stays
+/// stale. A longer one is stored anew.
 fn count<'i, 'c>(arith: &Arith, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
+    let text = item.value.bytes();
+    // memcached tells this before it looks at the cas, and everything else that is no number only behind it.
+    if text.is_empty() {
+        return Outcome::of(Reply::Denied(Denial::NonNumeric));
+    }
     if !passes(arith.compare.filter(|cas| *cas != 0), item) {
         return Outcome::of(Reply::Exists);
     }
-    let text = item.value.bytes();
     let Some(stored) = parse(text) else { return Outcome::of(Reply::Denied(Denial::NonNumeric)) };
     let (cause, value, delta) = match arith.direction {
         Direction::Incr => (Cause::Incr, stored.wrapping_add(arith.delta), arith.delta),
         Direction::Decr => (Cause::Decr, stored.saturating_sub(arith.delta), arith.delta.min(stored)),
     };
+    let value_text = NewValue::Digits(Digits::padded(value, text.len()));
+    let fits = value_text.len(text.len()) <= text.len();
     let put = Put {
         cause,
-        value: NewValue::Digits(Digits::padded(value, text.len())),
+        value: value_text,
         client_flags: item.client_flags,
-        deadline: touched(arith, call, item.deadline),
+        deadline: arith.touch.map_or(item.deadline, |exptime| call.deadline(exptime)),
         cas: call.new_cas(arith.new_cas),
-        marks: item.marks.and(Marks::STORED),
+        marks: item.marks.and(if fits { Marks::STORED } else { Marks::BINARY_KEY }),
         base: item.version,
         delta,
     };
-    // Counting is not reading, and the count is the same item: it stays as read or unread as it was.
-    let access = if item.marks.has(Marks::FETCHED) { Access::Fetched } else { Access::Used };
-    counted(call, put, value, item.deadline).noted(access)
+    // Counting is not reading: what stays the same item stays as read or unread as it was.
+    let access = if fits && item.marks.has(Marks::FETCHED) { Access::Fetched } else { Access::Used };
+    counted(call, put, value, Some(item)).noted(access)
 }
 
 /// The item that counting starts from when there is none. Before this request its deadline was none.
-fn vivify<'i, 'c>(arith: &Arith, number: u64, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c> {
-    let created = call.deadline(exptime);
+fn vivify<'i, 'c>(new_cas: Option<u64>, number: u64, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c> {
     let put = Put {
         cause: Cause::Vivify,
         value: NewValue::Digits(Digits::padded(number, 0)),
         client_flags: 0,
-        deadline: touched(arith, call, created),
-        cas: call.new_cas(arith.new_cas),
+        deadline: call.deadline(exptime),
+        cas: call.new_cas(new_cas),
         marks: call.fresh_marks(),
         base: Version::ZERO,
         delta: 0,
     };
-    counted(call, put, number, Deadline::NEVER)
-}
-
-fn touched(arith: &Arith, call: Call<'_>, before: Deadline) -> Deadline {
-    arith.touch.map_or(before, |exptime| call.deadline(exptime))
+    counted(call, put, number, None)
 }
 
 /// The put and its answer.
-fn counted<'i, 'c>(call: Call<'_>, put: Put<'c>, value: u64, before: Deadline) -> Outcome<'i, 'c> {
-    let number = Number { value, cas: put.cas, deadlines: [before, put.deadline], now: call.stamp.now };
+fn counted<'i, 'c>(call: Call<'_>, put: Put<'c>, value: u64, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
+    let before = old.map_or(Deadline::NEVER, |item| item.deadline);
+    let (deadlines, now) = ([before, put.deadline], call.stamp.now);
+    let number = Number { value, cas: put.cas, deadlines, created: old.is_none(), now };
     Outcome::of(Reply::Number(number)).with(Some(Effect::Put(put)))
 }
 

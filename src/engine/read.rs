@@ -19,8 +19,8 @@ pub(super) fn get<'i, 'c>(get: &Get, call: Call<'_>, old: Option<&Item<'i>>) -> 
 }
 
 fn hit<'i, 'c>(get: &Get, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
-    let won = wins(get, call, item);
     let deadline = get.touch.map_or(item.deadline, |exptime| call.deadline(exptime));
+    let won = wins(get, call, item, if get.touches_first { deadline } else { item.deadline });
     let (cause, marks) =
         if won { (Cause::Win, item.marks.with(Marks::WON)) } else { (Cause::Touch, item.marks) };
     let facts = Hit { held: get.held_cas == Some(item.cas), won, deadline, ..facts(call, item) };
@@ -29,8 +29,8 @@ fn hit<'i, 'c>(get: &Get, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
 
 /// Whether this client is the one to recache: the first to meet a stale item, or one about to die. Only meta clients
 /// can be told, so a classic read never takes the turn of one.
-fn wins(get: &Get, call: Call<'_>, item: &Item<'_>) -> bool {
-    let due = item.marks.has(Marks::STALE) || is_nearly_due(get.recache_below_s, call, item.deadline);
+fn wins(get: &Get, call: Call<'_>, item: &Item<'_>, deadline: Deadline) -> bool {
+    let due = item.marks.has(Marks::STALE) || is_nearly_due(get.recache_below_s, call, deadline);
     get.counted_as == CountedAs::Meta && due && !item.marks.has(Marks::WON)
 }
 
@@ -44,8 +44,7 @@ fn is_nearly_due(recache_below_s: Option<i32>, call: Call<'_>, deadline: Deadlin
 /// An empty item for the caller to fill. Its deadline counts as changed by this request: what stands before `N` and `T`
 /// sees none.
 fn vivify<'i, 'c>(get: &Get, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c> {
-    let created = call.deadline(exptime);
-    let deadline = get.touch.map_or(created, |exptime| call.deadline(exptime));
+    let deadline = call.deadline(exptime);
     let cas = call.new_cas(get.new_cas);
     let item = Item {
         value: Value::Plain(&[]),
@@ -68,7 +67,7 @@ fn vivify<'i, 'c>(get: &Get, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c
         base: Version::ZERO,
         delta: 0,
     };
-    Outcome::of(Reply::Hit(Hit { won: true, held, deadline, ..facts(call, &item) }))
+    Outcome::of(Reply::Hit(Hit { won: true, created: true, held, deadline, ..facts(call, &item) }))
         .with(Some(Effect::Put(put)))
 }
 
@@ -77,6 +76,7 @@ fn facts<'i>(call: Call<'_>, item: &Item<'i>) -> Hit<'i> {
     Hit {
         item: *item,
         deadline: item.deadline,
+        created: false,
         now: call.stamp.now,
         held: false,
         won: false,

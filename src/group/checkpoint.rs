@@ -1,6 +1,8 @@
 //! Dirty entries to the store: in chunks sorted by key, the log synced past each first (DESIGN rules 5 and 7).
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -8,7 +10,9 @@ use super::group::Group;
 use crate::base::effect::FlushMark;
 use crate::base::fault::Fault;
 use crate::base::item::{Item, Value};
-use crate::base::limits::{CHECKPOINT_CHUNK_BYTES, CHECKPOINT_CHUNK_ITEMS};
+use crate::base::limits::{
+    CHECKPOINT_CHUNK_BYTES, CHECKPOINT_CHUNK_ITEMS, SHORT_CHUNK_BYTES, SHORT_CHUNK_ITEMS,
+};
 use crate::base::lsn::Lsn;
 use crate::base::version::Version;
 use crate::hot::{DirtyList, Entry};
@@ -28,6 +32,13 @@ pub struct Report {
     pub applied: Lsn,
     /// The flush mark that the store has.
     pub flush: FlushMark,
+}
+
+/// What one commit takes.
+#[derive(Clone, Copy, Debug)]
+struct ChunkMax {
+    items: usize,
+    bytes: usize,
 }
 
 /// Some dirty entries, copied.
@@ -63,7 +74,9 @@ impl Group {
             core.wants_room = false;
             (core.hot.take_dirty(), core.trail.last())
         };
+        let began = Instant::now();
         let result = self.write_dirty(store, &dirty, applied);
+        self.count_checkpoint(began, &result);
         let mut core = self.core.lock();
         match &result {
             Ok(report) => {
@@ -77,12 +90,20 @@ impl Group {
         result
     }
 
+    fn count_checkpoint(&self, began: Instant, result: &Result<Report, Fault>) {
+        let Ok(report) = result else { return };
+        let timings = &self.shared.timings;
+        timings.checkpoint.record(began.elapsed());
+        timings.checkpoint_rows.fetch_add(report.rows as u64, Ordering::Relaxed);
+        timings.checkpoint_bytes.fetch_add(report.bytes as u64, Ordering::Relaxed);
+    }
+
     fn write_dirty(&self, store: &Store, dirty: &DirtyList, applied: Lsn) -> Result<Report, Fault> {
         let keys = self.sorted_keys(dirty);
         let mut report = Report { applied, ..Report::default() };
         let mut next = 0;
         loop {
-            let (chunk, taken) = self.copy_chunk(&keys, next);
+            let (chunk, taken) = self.copy_chunk(&keys, next, self.chunk_max());
             next += taken;
             let is_last = next >= keys.len();
             // Read behind the copy: a flush may have swept dirty entries away before, and then has to come along. And
@@ -117,15 +138,24 @@ impl Group {
         keys
     }
 
+    /// Large commits are cheapest, but on a full disk the pages that one leaves have to serve the next.
+    fn chunk_max(&self) -> ChunkMax {
+        if self.shared.trouble.is_disk_full() {
+            ChunkMax { items: SHORT_CHUNK_ITEMS, bytes: SHORT_CHUNK_BYTES }
+        } else {
+            ChunkMax { items: CHECKPOINT_CHUNK_ITEMS, bytes: CHECKPOINT_CHUNK_BYTES }
+        }
+    }
+
     /// Copies dirty entries from key number `from` on; how many keys were dealt with.
-    fn copy_chunk(&self, keys: &SortedKeys, from: usize) -> (Chunk, usize) {
+    fn copy_chunk(&self, keys: &SortedKeys, from: usize, max: ChunkMax) -> (Chunk, usize) {
         let mut chunk = Chunk::default();
         let mut at = from;
-        while at < keys.len() && chunk.has_room() {
+        while at < keys.len() && chunk.has_room(max) {
             let core = self.core.lock();
             for _ in 0..SLICE_ITEMS {
                 let Some(key) = keys.get(at) else { break };
-                if !chunk.has_room() {
+                if !chunk.has_room(max) {
                     break;
                 }
                 if let Some(slot) = core.hot.locate(key).filter(|slot| core.hot.is_dirty(*slot)) {
@@ -186,8 +216,8 @@ impl SortedKeys {
 }
 
 impl Chunk {
-    fn has_room(&self) -> bool {
-        self.entries.len() < CHECKPOINT_CHUNK_ITEMS && self.payload_bytes < CHECKPOINT_CHUNK_BYTES
+    fn has_room(&self, max: ChunkMax) -> bool {
+        self.entries.len() < max.items && self.payload_bytes < max.bytes
     }
 
     fn copy(&mut self, key: &[u8], entry: Entry<'_>) {

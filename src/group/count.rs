@@ -1,8 +1,28 @@
 //! Which statistics a command moves (PROTOCOL.md section 4).
 
-use crate::base::command::{CountedAs, Direction, Op};
+use crate::base::command::{CountedAs, Direction, Get, Op, StoreMode};
 use crate::base::counters::GroupCounters;
+use crate::base::effect::{Cause, Effect};
 use crate::base::reply::{Denial, Reply};
+
+/// Whether memcached makes a new item of this and counts it: a number that fits its place is written over the old one.
+pub(super) fn is_new_item(effect: &Effect<'_>, old_len: usize) -> bool {
+    match effect {
+        Effect::Put(put) => {
+            !matches!(put.cause, Cause::Incr | Cause::Decr) || put.value.len(old_len) > old_len
+        }
+        Effect::Touch(_) | Effect::Remove(_) => false,
+    }
+}
+
+/// `gat` always; `mg` with a new deadline when there was an item to give it to.
+fn is_counted_as_touch(get: &Get, hits: u64) -> bool {
+    match get.counted_as {
+        CountedAs::Get => false,
+        CountedAs::Touch => true,
+        CountedAs::Meta => get.touch.is_some() && hits > 0,
+    }
+}
 
 /// Counts one command and its reply.
 pub(super) fn count(
@@ -17,7 +37,7 @@ pub(super) fn count(
             let hit = u64::from(matches!(reply, Reply::Hit(_)));
             counters.get_flushed += u64::from(is_flushed);
             counters.get_expired += u64::from(is_expired && !is_flushed);
-            if get.counted_as == CountedAs::Touch {
+            if is_counted_as_touch(get, hit) {
                 counters.cmd_touch += 1;
                 counters.touch_hits += hit;
                 counters.touch_misses += 1 - hit;
@@ -29,8 +49,7 @@ pub(super) fn count(
         }
         Op::Store(store) => {
             counters.cmd_set += 1;
-            counters.total_items += u64::from(matches!(reply, Reply::Stored(_)));
-            if store.compare.is_some() {
+            if store.compare.is_some() && matches!(store.mode, StoreMode::Set | StoreMode::Replace) {
                 match reply {
                     Reply::Stored(_) => counters.cas_hits += 1,
                     Reply::Exists => counters.cas_badval += 1,
@@ -40,9 +59,11 @@ pub(super) fn count(
             }
         }
         Op::Oversized { .. } => counters.store_too_large += 1,
+        // What is only marked stale is not deleted.
+        Op::Delete(delete) if delete.invalidate && matches!(reply, Reply::Deleted) => {}
         Op::Delete(_) => match reply {
             Reply::Deleted => counters.delete_hits += 1,
-            Reply::NotFound => counters.delete_misses += 1,
+            Reply::NotFound | Reply::Exists => counters.delete_misses += 1,
             _ => {}
         },
         Op::Arith(arith) => {
@@ -51,7 +72,7 @@ pub(super) fn count(
                 Direction::Decr => (&mut counters.decr_hits, &mut counters.decr_misses),
             };
             match reply {
-                Reply::Number(_) => *hits += 1,
+                Reply::Number(number) => *hits += u64::from(!number.created),
                 Reply::NotFound => *misses += 1,
                 _ => {}
             }

@@ -1,9 +1,12 @@
 //! What `stats` adds up over the groups.
 
+use std::time::Instant;
+
 use super::group::Group;
 use crate::base::counters::GroupCounters;
 use crate::base::fault::Fault;
 use crate::base::item::Item;
+use crate::base::metrics::Timings;
 use crate::hot;
 use crate::store::RowBuffer;
 
@@ -71,6 +74,11 @@ impl Group {
 }
 
 impl super::group::Core {
+    /// When the cold read that was just counted begins, if it is one of those that are timed.
+    pub(super) fn cold_read_to_time(&self) -> Option<Instant> {
+        self.counters.cold_reads.is_multiple_of(Timings::COLD_READS_PER_TIMED).then(Instant::now)
+    }
+
     /// How many entries have been dropped from memory: as long as it stays the same, nothing that was here is gone.
     pub(super) fn drops(&self) -> u64 {
         let figures = self.hot.figures();

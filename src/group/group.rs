@@ -5,14 +5,15 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::count::count;
+use super::count::{count, is_new_item};
 use super::keeper::Bell;
 use super::trail::Trail;
 use crate::base::command::{Key, Op, StoreMode};
 use crate::base::counters::GroupCounters;
 use crate::base::effect::{Cause, Effect, FlushMark, Removal};
-use crate::base::item::Item;
+use crate::base::item::{Item, Marks};
 use crate::base::lsn::{GroupId, Lsn};
+use crate::base::metrics::Timings;
 use crate::base::reply::{Denial, Reply};
 use crate::base::time::{Exptime, UnixMs};
 use crate::base::version::{Stamp, Version, VersionClock};
@@ -42,6 +43,8 @@ pub struct Shared {
     pub bell: Bell,
     /// More dirty bytes than this and writers wait.
     pub dirty_bytes_max: AtomicU64,
+    /// How long its work takes.
+    pub timings: Arc<Timings>,
     /// Why checkpoints fail, if they do: what writers are told instead of waiting for ever.
     pub trouble: Trouble,
 }
@@ -64,6 +67,11 @@ impl Trouble {
     /// A store or the log is at fault.
     pub fn set_fault(&self) {
         self.0.store(2, Ordering::Relaxed);
+    }
+
+    /// Whether the disk is full: what takes room is refused, what gives room goes on.
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 1
     }
 
     /// What a writer that would have to wait is told.
@@ -124,6 +132,8 @@ pub(super) struct Core {
     pub(super) hot: Hot,
     pub(super) clock: VersionClock,
     pub(super) flush: FlushMark,
+    /// The version of the change that set `flush`; zero when the log has promised it for long.
+    flush_version: Version,
     /// Everything of this group up to here is in the store.
     pub(super) applied_lsn: Lsn,
     /// `flush` has changed since the last checkpoint.
@@ -155,6 +165,14 @@ enum Known<'a> {
     Absent,
 }
 
+/// What a read of the store at some generation proves at this one.
+fn known_of<'a>(read: &'a Option<(u64, Option<Item<'_>>)>, generation: u64) -> Known<'a> {
+    match read {
+        Some((at, found)) if *at == generation => found.as_ref().map_or(Known::Absent, Known::Row),
+        _ => Known::Nothing,
+    }
+}
+
 /// How one try under the lock ended.
 enum Attempt {
     Done(Lsn),
@@ -177,6 +195,7 @@ impl Group {
             clock: VersionClock::above(floor, shared.server),
             flush: state.as_ref().map_or(FlushMark::default(), |state| state.flush),
             applied_lsn: state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn),
+            flush_version: Version::ZERO,
             flush_unsaved: false,
             wants_room: false,
             purged_below: Version::ZERO,
@@ -191,39 +210,50 @@ impl Group {
 
     /// Executes one command and tells `answer` its reply, under the group's lock; the reply may be shown once the
     /// returned LSN is safe. `Err` means that it had no effect, `answer` was not told, and it is to be tried again.
+    #[inline]
     pub fn submit(&self, asked: &Asked<'_>, mut answer: impl FnMut(&Reply<'_>)) -> Result<Lsn, Busy> {
-        let mut row = RowBuffer::default();
         let mut core = self.core.lock();
+        match self.attempt(&mut core, asked, Known::Nothing, &mut answer) {
+            Attempt::Done(lsn) => Ok(lsn),
+            obstacle => self.overcome(obstacle, &mut core, asked, &mut answer),
+        }
+    }
+
+    /// Removes what the first try met, and each one after it, until the command is done or refused.
+    #[cold]
+    fn overcome(
+        &self,
+        obstacle: Attempt,
+        core: &mut MutexGuard<'_, Core>,
+        asked: &Asked<'_>,
+        answer: &mut impl FnMut(&Reply<'_>),
+    ) -> Result<Lsn, Busy> {
+        let mut row = RowBuffer::default();
         let mut read: Option<(u64, Option<Item<'_>>)> = None;
         let (mut cold_tries, mut admissions) = (0, 0);
+        let mut attempt = obstacle;
         loop {
-            let known = match &read {
-                Some((generation, found)) if *generation == core.generation => {
-                    found.as_ref().map_or(Known::Absent, Known::Row)
-                }
-                _ => Known::Nothing,
-            };
-            match self.attempt(&mut core, asked, known, &mut answer) {
+            match attempt {
                 Attempt::Done(lsn) => return Ok(lsn),
                 Attempt::Busy => {
-                    let denial = self.busy(&mut core).ok_or(Busy)?;
-                    return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    let denial = self.busy(core).ok_or(Busy)?;
+                    return Ok(self.deny(core, asked, denial, answer));
                 }
-                Attempt::Denied(denial) => return Ok(self.deny(&mut core, asked, denial, &mut answer)),
+                Attempt::Denied(denial) => return Ok(self.deny(core, asked, denial, answer)),
                 Attempt::NoRoom(key_bytes, value_bytes) => {
                     let room = core.hot.make_room(key_bytes, value_bytes);
                     if let Err(pressure) = room {
-                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
-                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                        let denial = self.pressed(core, pressure).ok_or(Busy)?;
+                        return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
                 Attempt::Admit => {
-                    let Known::Row(item) = known else { continue };
                     admissions += 1;
-                    let room = self.take_in(&mut core, &asked.key.bytes, item, admissions);
-                    if let Err(pressure) = room {
-                        let denial = self.pressed(&mut core, pressure).ok_or(Busy)?;
-                        return Ok(self.deny(&mut core, asked, denial, &mut answer));
+                    if let Known::Row(item) = known_of(&read, core.generation)
+                        && let Err(pressure) = self.take_in(core, &asked.key.bytes, item, admissions)
+                    {
+                        let denial = self.pressed(core, pressure).ok_or(Busy)?;
+                        return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
                 Attempt::Cold => {
@@ -231,11 +261,15 @@ impl Group {
                     let Some(store) = &self.store else { return Err(Busy) };
                     core.counters.cold_reads += 1;
                     cold_tries += 1;
+                    let began = core.cold_read_to_time();
                     let found = if cold_tries > COLD_TRIES_MAX {
                         store.read(&asked.key.bytes, &mut row)
                     } else {
-                        MutexGuard::unlocked(&mut core, || store.read(&asked.key.bytes, &mut row))
+                        MutexGuard::unlocked(core, || store.read(&asked.key.bytes, &mut row))
                     };
+                    if let Some(began) = began {
+                        self.shared.timings.cold_read.record(began.elapsed());
+                    }
                     match found {
                         Ok(found) => {
                             if let (Some(item), true) = (&found, generation == core.generation) {
@@ -251,6 +285,8 @@ impl Group {
                     }
                 }
             }
+            let known = known_of(&read, core.generation);
+            attempt = self.attempt(core, asked, known, answer);
         }
     }
 
@@ -263,11 +299,9 @@ impl Group {
         answer: &mut impl FnMut(&Reply<'_>),
     ) -> Attempt {
         let now = asked.now;
-        if core.flush.is_due(now.seconds())
-            && let Err(attempt) = self.fire_flush(core, now)
-        {
-            return attempt;
-        }
+        // Who only looks does not wait for a log that takes no mark: the clock says as well what is flushed.
+        let unmarked = if core.flush.is_due(now.seconds()) { self.fire_flush(core, now).err() } else { None };
+        let flush = core.flush_at(now);
         let at = core.hot.locate(&asked.key.bytes);
         let (stored, observed) = match (at.map(|at| core.hot.entry(at)), known) {
             (Some(Entry::Live(item)), _) => (Some(item), item.stamp()),
@@ -277,11 +311,12 @@ impl Group {
             (None, Known::Nothing) if asked.op.needs_old() && self.may_be_cold(core) => return Attempt::Cold,
             (None, Known::Nothing) => (None, Version::ZERO),
         };
-        let is_flushed = stored.is_some_and(|item| core.flush.covers(item.version));
+        let is_flushed = stored.is_some_and(|item| flush.covers(item.version));
         let is_expired = stored.is_some_and(|item| item.is_expired(now));
         let old = if is_flushed || is_expired { None } else { stored };
         // Who finds nothing may see the work of a flush, which must be as safe as any other change that is seen.
-        let observed = if old.is_none() { observed.max(core.flush.below) } else { observed };
+        let flushed_by = if unmarked.is_some() { core.flush_version } else { core.flush.below };
+        let observed = if old.is_none() { observed.max(flushed_by) } else { observed };
 
         let stamp = Stamp { now, version: core.clock.next(now) };
         let outcome = match asked.op {
@@ -289,7 +324,7 @@ impl Group {
             op => engine::execute(op, asked.key, old.as_ref(), stamp, &self.shared.rules),
         };
         let access = outcome.access;
-        let Some(effect) = outcome.effect else {
+        let Some(mut effect) = outcome.effect else {
             answer(&outcome.reply);
             count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
             let lsn = core.trail.lsn_of(observed, self.shared.safe_lsn());
@@ -297,6 +332,9 @@ impl Group {
             return Attempt::Done(lsn);
         };
 
+        if let Some(attempt) = unmarked {
+            return attempt;
+        }
         let old_value = stored.map_or(&[][..], |item| item.value.bytes());
         if let Some(obstacle) = self.obstacle(core, asked, &effect, at, old_value.len(), stamp) {
             return obstacle;
@@ -308,8 +346,11 @@ impl Group {
         };
         answer(&outcome.reply);
         count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
-        if let Effect::Touch(_) = effect {
-            core.note_access(at, access, now);
+        core.counters.total_items += u64::from(is_new_item(&effect, old_value.len()));
+        match &mut effect {
+            Effect::Put(put) if access == Access::Fetched => put.marks = put.marks.with(Marks::FETCHED),
+            Effect::Touch(_) => core.note_access(at, access, now),
+            Effect::Put(_) | Effect::Remove(_) => {}
         }
         core.change(&asked.key.bytes, at, &effect, stamp);
         Attempt::Done(lsn)
@@ -327,6 +368,9 @@ impl Group {
     ) -> Option<Attempt> {
         if self.shared.is_pressed() || stamp.version.0 > self.shared.version_ceiling.load(Ordering::Relaxed) {
             return Some(Attempt::Busy);
+        }
+        if matches!(effect, Effect::Put(_)) && self.shared.trouble.is_disk_full() {
+            return Some(Attempt::Denied(Denial::DiskFull));
         }
         let value_bytes = match effect {
             Effect::Put(put) if at.is_none() && put.value.needs_old() => return Some(Attempt::Admit),
@@ -366,6 +410,7 @@ impl Group {
         let lsn = core.trail.append(self.shared.log(), &entry, &[]).map_err(Attempt::from)?;
         core.clock.advance(stamp.version);
         core.flush = mark;
+        core.flush_version = stamp.version;
         core.flush_unsaved = true;
         Ok(lsn)
     }
@@ -497,8 +542,10 @@ impl Core {
 
     /// Remembers that the entry was used, for recency and for what meta shows.
     fn note_access(&mut self, at: Option<Slot>, access: Access, now: UnixMs) {
-        if let (Some(at), false) = (at, access == Access::None) {
-            self.hot.accessed(at, now.seconds());
+        match (at, access) {
+            (Some(at), Access::Fetched) => self.hot.accessed(at, now.seconds()),
+            (Some(at), Access::Used) => self.hot.used(at),
+            (Some(_), Access::None) | (None, _) => {}
         }
     }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::group::{Group, Shared};
+use super::compaction::Compactor;
+use super::group::{Core, Group, Shared};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::Lsn;
 use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
+use crate::store::{Ledger, Reserve};
 
 /// How often the keeper looks when nobody rings.
 const TICK: Duration = Duration::from_millis(200);
@@ -106,6 +108,12 @@ pub struct Keeper {
     pub clock: Arc<dyn Clock>,
     /// Where the version ceiling is kept.
     pub ceiling: Arc<dyn Ceiling>,
+    /// What the groups' files must hold; `None` under `--memory-only`.
+    pub ledger: Option<Mutex<Ledger>>,
+    /// Given up when the disk is full; `None` under `--memory-only`.
+    pub reserve: Option<Reserve>,
+    /// What is being compacted.
+    pub compactor: Compactor,
     /// Set when the server ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -120,9 +128,11 @@ impl Keeper {
         }
     }
 
-    /// One turn: checkpoints for as long as something presses. How long to rest after it.
+    /// One turn: checkpoints for as long as something presses, then a step of a compaction. How long to rest after it.
     pub fn tend(&self) -> Duration {
-        match self.round() {
+        let round = self.round().or_else(|fault| self.round_on_reserve(fault));
+        self.compactor.tend(&self.groups, self.clock.now(), &self.stop);
+        match round {
             Ok(()) => TICK,
             Err(fault) => {
                 self.note_trouble(&fault);
@@ -140,12 +150,30 @@ impl Keeper {
             let Some(index) = choose(&needs, self.pressing()) else { break };
             let Some(group) = self.groups.get(index) else { break };
             group.checkpoint()?;
-            self.trim();
+            self.trim()?;
             self.raise_ceiling(now)?;
         }
-        self.trim();
+        self.trim()?;
         if !self.groups.iter().any(Group::is_frozen) {
-            self.shared.trouble.clear();
+            self.judge_disk()?;
+        }
+        Ok(())
+    }
+
+    /// On a full disk: once more, with the room of the reserve. Values are refused from here on, or they would take it.
+    fn round_on_reserve(&self, fault: Fault) -> Result<(), Fault> {
+        if fault.kind == FaultKind::DiskFull && self.reserve.as_ref().is_some_and(Reserve::give_up) {
+            self.note_trouble(&fault);
+            return self.round();
+        }
+        Err(fault)
+    }
+
+    /// The disk is full for as long as there is no room for the reserve.
+    fn judge_disk(&self) -> Result<(), Fault> {
+        match self.reserve.as_ref().map_or(Ok(true), Reserve::restore)? {
+            true => self.shared.trouble.clear(),
+            false => self.shared.trouble.set_disk_full(),
         }
         Ok(())
     }
@@ -160,12 +188,12 @@ impl Keeper {
     /// Writes everything that is dirty: the end of a clean stop. What one group cannot write keeps no other from it; the
     /// log has it.
     pub fn checkpoint_all(&self) -> Result<(), Fault> {
+        self.compactor.abandon(&self.groups);
         let mut result = Ok(());
         for group in self.groups.iter().filter(|group| group.need(0, self.clock.now()).is_some()) {
             result = result.and(group.checkpoint().map(|_| ()));
         }
-        self.trim();
-        result
+        result.and(self.trim())
     }
 
     fn needs(&self, now: UnixMs) -> Vec<Need> {
@@ -183,12 +211,23 @@ impl Keeper {
         }
     }
 
-    /// Gives up the part of the log that every group has in its store. The log's end is read first: what is appended
-    /// meanwhile is above it.
-    fn trim(&self) {
-        let Some(log) = self.shared.log.get() else { return };
+    /// Gives up the part of the log that every group has in its store, once the ledger says how far each store is. The
+    /// log's end is read first: what is appended meanwhile is above it.
+    ///
+    /// # Errors
+    /// `Io` when the ledger cannot be written; nothing is given up then.
+    pub fn trim(&self) -> Result<(), Fault> {
+        let Some(log) = self.shared.log.get() else { return Ok(()) };
         let end = log.appended_lsn();
-        log.trim(self.groups.iter().map(|group| group.settled_lsn(end)).min().unwrap_or(end));
+        let progress: Vec<Progress> = self.groups.iter().map(|group| group.progress(end)).collect();
+        let settled = progress.iter().map(|progress| progress.settled).min().unwrap_or(end);
+        if settled > log.trim_lsn()
+            && let Some(ledger) = &self.ledger
+        {
+            ledger.lock().raise(progress.iter().map(|progress| progress.applied))?;
+        }
+        log.trim(settled);
+        Ok(())
     }
 
     fn raise_ceiling(&self, now: UnixMs) -> Result<(), Fault> {
@@ -230,7 +269,7 @@ impl Group {
     fn need(&self, index: usize, now: UnixMs) -> Option<Need> {
         self.store.as_ref().filter(|store| store.frozen().is_none())?;
         let mut core = self.core.lock();
-        if core.hot.dirty_count() == 0 && !core.flush_unsaved {
+        if core.is_settled() {
             return None;
         }
         if core.dirty_since_s == 0 {
@@ -246,12 +285,27 @@ impl Group {
         })
     }
 
-    /// Everything of this group up to here is in its store; `end` when nothing is dirty.
-    fn settled_lsn(&self, end: Lsn) -> Lsn {
+    /// How far its store is; the log ends at `end`.
+    fn progress(&self, end: Lsn) -> Progress {
         let core = self.core.lock();
-        let is_settled = core.hot.dirty_count() == 0 && !core.flush_unsaved;
-        if is_settled { end } else { core.applied_lsn.min(end) }
+        let applied = core.applied_lsn;
+        Progress { applied, settled: if core.is_settled() { end } else { applied.min(end) } }
     }
+}
+
+impl Core {
+    /// Whether the store has everything, and says so: an older copy of its file could not pass for it.
+    fn is_settled(&self) -> bool {
+        self.hot.dirty_count() == 0 && !self.flush_unsaved && self.trail.last() <= self.applied_lsn
+    }
+}
+
+/// How far a group's store is.
+struct Progress {
+    /// What its file says.
+    applied: Lsn,
+    /// No record of this group up to here is needed any more: the log's end when nothing is missing.
+    settled: Lsn,
 }
 
 #[cfg(test)]

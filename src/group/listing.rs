@@ -86,6 +86,9 @@ struct Unsaved {
     is_cut: bool,
 }
 
+/// Rows, the key up to which there are no others, the keys of damaged ones.
+type Rows = (Batch, Option<Vec<u8>>, Vec<Vec<u8>>);
+
 /// What one step of a listing came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -93,6 +96,8 @@ pub struct Page {
     pub lsn: Lsn,
     /// Whether it was the last one of this group.
     pub is_last: bool,
+    /// Rows that were left out because they are damaged.
+    pub left_out: usize,
 }
 
 impl Group {
@@ -104,7 +109,23 @@ impl Group {
         &self,
         listing: &mut Listing,
         now: UnixMs,
-        show: impl FnMut(&[u8], &Item<'_>),
+        mut show: impl FnMut(&[u8], &Item<'_>),
+    ) -> Result<Page, Fault> {
+        self.list_while(listing, now, |key, item| {
+            show(key, item);
+            true
+        })
+    }
+
+    /// As [`Group::list`]; `false` from `show` ends the step behind the item it was shown.
+    ///
+    /// # Errors
+    /// As [`Group::list`].
+    pub fn list_while(
+        &self,
+        listing: &mut Listing,
+        now: UnixMs,
+        show: impl FnMut(&[u8], &Item<'_>) -> bool,
     ) -> Result<Page, Fault> {
         let after = listing.after.as_deref();
         match &mut listing.stage {
@@ -137,11 +158,11 @@ impl Group {
         &self,
         listing: &mut Listing,
         now: UnixMs,
-        mut show: impl FnMut(&[u8], &Item<'_>),
+        mut show: impl FnMut(&[u8], &Item<'_>) -> bool,
     ) -> Result<Page, Fault> {
         let Stage::Showing(unsaved) = &mut listing.stage else { return Ok(Page::default()) };
         let generation = self.core.lock().generation;
-        let (batch, rows_end) = self.rows_behind(listing.after.as_deref())?;
+        let (batch, rows_end, damaged) = self.rows_behind(listing.after.as_deref())?;
         let core = self.core.lock();
         // Rows of before a commit may be outdated, and memory may have let go of what is newer: they are read again.
         if core.generation != generation {
@@ -153,12 +174,14 @@ impl Group {
             let row_key = rows.peek().map(|row| row.0);
             let Some(key) = unsaved.next_before(row_key, rows_end.as_deref()) else { break };
             let row = rows.next_if(|row| *row.0 == *key);
-            if let Some(item) = core.known(&key, row.map(|row| row.1))
-                && !engine::is_doomed(&item, &flush, now)
-            {
-                show(&key, &item);
-            }
+            let item = core.known(&key, row.map(|row| row.1));
+            let wants_more = item
+                .filter(|item| !engine::is_doomed(item, &flush, now))
+                .is_none_or(|item| show(&key, &item));
             listing.after = Some(key);
+            if !wants_more {
+                break;
+            }
         }
         let is_empty = unsaved.keys.is_empty();
         if let (None, Some(end), false) = (rows.peek(), &rows_end, is_empty && unsaved.is_cut)
@@ -171,22 +194,34 @@ impl Group {
         if is_empty && unsaved.is_cut {
             listing.stage = Stage::default();
         }
-        Ok(Page { lsn: core.trail.last(), is_last })
+        // Counted once: when the listing is behind them.
+        let is_behind = |key: &[u8]| listing.after.as_deref().is_some_and(|after| key <= after);
+        let left_out = damaged.iter().filter(|key| is_behind(key) && core.hot.locate(key).is_none()).count();
+        Ok(Page { lsn: core.trail.last(), is_last, left_out })
     }
 
-    /// Some rows behind `after`, and the key up to which there are no others; `None` when there are none at all.
-    fn rows_behind(&self, after: Option<&[u8]>) -> Result<(Batch, Option<Vec<u8>>), Fault> {
-        let mut batch = Batch::default();
-        let Some(store) = &self.store else { return Ok((batch, None)) };
+    /// What flush_all has done to this group.
+    pub fn flush_mark(&self) -> FlushMark {
+        self.core.lock().flush
+    }
+
+    /// Some rows behind `after`, the key up to which there are no others (`None` when there are none at all), and the
+    /// keys of damaged rows among them.
+    fn rows_behind(&self, after: Option<&[u8]>) -> Result<Rows, Fault> {
+        let (mut batch, mut damaged) = (Batch::default(), Vec::new());
+        let Some(store) = &self.store else { return Ok((batch, None, damaged)) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let resume = store.scan(from, ROWS, &mut RowBuffer::default(), |key, item| {
             match item {
                 Ok(item) => batch.push(key, &item),
-                Err(fault) => log::error!("group {}: a listing leaves out a key: {fault}", self.id),
+                Err(fault) => {
+                    log::error!("group {}: a listing leaves out a key: {fault}", self.id);
+                    damaged.push(key.to_vec());
+                }
             }
             true
         })?;
-        Ok((batch, resume.after))
+        Ok((batch, resume.after, damaged))
     }
 }
 
@@ -201,7 +236,7 @@ impl Core {
     }
 
     /// What is flushed at `now`: a pending flush whose moment has come counts, though no command has met it yet.
-    fn flush_at(&self, now: UnixMs) -> FlushMark {
+    pub(super) fn flush_at(&self, now: UnixMs) -> FlushMark {
         if self.flush.is_due(now.seconds()) {
             FlushMark { below: self.clock.next(now), pending_s: 0 }
         } else {

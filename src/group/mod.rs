@@ -1,8 +1,9 @@
 //! One logical group, whole: its memory, its store, its place in the log, under one lock.
 //!
-//! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store), [`recovery`] (log records
+//! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store),
+//! [`compaction`] (which file is written anew), [`recovery`] (log records
 //! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory), [`listing`] (everything, key after
-//! key) and [`keeper`] (the thread that decides which group is checkpointed when).
+//! key), [`peek`] (one key, unnoticed) and [`keeper`] (the thread that decides which group is checkpointed when).
 //!
 //! May import: base, engine, hot, binlog, store.
 //!
@@ -13,12 +14,14 @@
 //! Start reading at [`Group::submit`].
 
 pub mod checkpoint;
+pub mod compaction;
 mod count;
 pub mod figures;
 #[allow(clippy::module_inception)] // The room and its main type are one noun.
 pub mod group;
 pub mod keeper;
 pub mod listing;
+pub mod peek;
 pub mod recovery;
 mod rows;
 pub mod sweep;

@@ -44,6 +44,7 @@ fn group(store: Option<Store>) -> Group {
         version_ceiling: AtomicU64::new(u64::MAX),
         bell: Default::default(),
         dirty_bytes_max: AtomicU64::new(u64::MAX),
+        timings: Default::default(),
         trouble: Default::default(),
     };
     Group::new(GroupId(0), Arc::new(shared), store, Hot::new(budget, options), Version::ZERO)
@@ -160,4 +161,41 @@ fn what_is_dead_is_not_listed() {
     let _ = group.flush(None, NOW);
     set(&group, "after", 0);
     assert_eq!(list(&group, 10, || {}), ["after"]);
+}
+
+#[test]
+fn a_look_finds_what_a_get_would_and_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
+    let store =
+        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let group = group(Some(store));
+    let sight = |name: &str, now: UnixMs| group.peek(name.as_bytes(), now).unwrap().sight;
+    let (mut cold, mut warm) = (0, 0);
+    for number in 0..KEYS {
+        set(&group, &name(number), 60);
+        if number % 100 == 99 {
+            group.checkpoint().unwrap();
+        }
+    }
+    submit(&group, &name(5), &Op::Delete(Delete::default()));
+    let before = group.figures();
+    for number in 0..KEYS {
+        match sight(&name(number), NOW) {
+            peek::Sight::Item(facts) if facts.in_memory => warm += 1,
+            peek::Sight::Item(facts) => {
+                cold += 1;
+                let memory = group.peek_memory(name(number).as_bytes(), NOW).sight;
+                assert_eq!((memory, facts.is_dirty), (peek::Sight::Unknown, false), "{}", name(number));
+            }
+            sight => assert_eq!((number, sight), (5, peek::Sight::Nothing)),
+        }
+    }
+    assert!(cold > 100 && warm > 10 && cold + warm == KEYS - 1, "{cold} cold, {warm} warm");
+    let later = UnixMs(NOW.0 + 60_000);
+    assert!((0..KEYS).all(|number| sight(&name(number), later) == peek::Sight::Nothing), "expired");
+    let after = group.figures();
+    assert_eq!((before.hot, before.counters.cold_reads), (after.hot, after.counters.cold_reads));
+    let _ = group.flush(None, NOW);
+    assert!((0..KEYS).all(|number| sight(&name(number), NOW) == peek::Sight::Nothing), "flushed");
 }

@@ -51,6 +51,8 @@ impl Word {
     const CAS: Word = Word(1 << 28);
     const META_VERSION: Word = Word(1 << 29);
     const VISITS_SHIFT: u32 = 30;
+    /// What says how long an entry is: all but the marks and the visits.
+    const SHAPE: u32 = !(0xF << 20 | 3 << Word::VISITS_SHIFT);
     /// Where counting visits stops.
     pub(super) const VISITS_MAX: u8 = 3;
 
@@ -85,7 +87,9 @@ impl Word {
     pub(super) fn weighs_like(self, other: Word) -> bool {
         let counted = Word::DIRTY.0 | Word::TOMBSTONE.0;
         let large = (self.0 | other.0) & Word::LARGE.0 != 0;
-        !large && (self.0 ^ other.0) & counted == 0 && self.bytes() == other.bytes()
+        let difference = self.0 ^ other.0;
+        let same_bytes = difference & Word::SHAPE == 0 || self.bytes() == other.bytes();
+        !large && difference & counted == 0 && same_bytes
     }
 
     pub(super) fn visits(self) -> u8 {
@@ -147,6 +151,15 @@ pub(super) fn note_access(bytes: &mut [u8], now_s: u32) {
     let after = word.after_access(now_s);
     if after != before {
         *first = after.to_le_bytes();
+    }
+}
+
+/// Notes that the entry at the start of `bytes` was wanted, but not read.
+pub(super) fn note_use(bytes: &mut [u8]) {
+    let Some(first) = bytes.first_chunk_mut::<4>() else { return };
+    let word = Word(u32::from_le_bytes(*first));
+    if !word.is_dead() {
+        *first = word.with_visits(word.visits() + 1).0.to_le_bytes();
     }
 }
 
@@ -282,10 +295,9 @@ impl<'a> Record<'a> {
             .with(Word::META_VERSION, self.meta_version != self.version)
     }
 
-    /// Writes it at the start of `bytes`, which must hold as many as its word says; fewer and nothing is written
+    /// Writes it at the start of `bytes`, which must hold as many as `word`, its own, says; fewer and nothing is written
     /// beyond them.
-    pub(super) fn write(&self, bytes: &mut [u8]) {
-        let word = self.word();
+    pub(super) fn write(&self, word: Word, bytes: &mut [u8]) {
         let mut rest = bytes;
         put(&mut rest, &word.0.to_le_bytes());
         put(&mut rest, &self.accessed_s.to_le_bytes());
@@ -373,7 +385,7 @@ mod tests {
                         ..Record::tombstone(key, Version(99))
                     };
                     let mut bytes = vec![0; record.word().bytes()];
-                    record.write(&mut bytes);
+                    record.write(record.word(), &mut bytes);
                     assert_eq!(format!("{:?}", Record::read(&bytes).unwrap()), format!("{record:?}"));
                     assert_eq!(key_of(&bytes), Some(key));
                     assert_eq!(bytes.len() % GRANULE, 0);

@@ -167,6 +167,11 @@ impl Hot {
         entry::note_access(self.segments.at_mut(at), now_s);
     }
 
+    /// Notes that an item was wanted and not read: an `add` that met it. The slot stays valid.
+    pub fn used(&mut self, at: Slot) {
+        entry::note_use(self.segments.at_mut(at));
+    }
+
     /// Gives `key` a value. `at` is where its entry lies, `None` when that is not known or there is none.
     ///
     /// Cannot fail; who did not ask for room before may take more than the budget has.
@@ -343,19 +348,21 @@ impl Hot {
 
     /// Writes the entry of a key: in its place when it fits there, else at the end of the small queue.
     fn place(&mut self, hash: u64, at: Option<Slot>, record: &Record<'_>) {
-        let old = at.and_then(|at| Some((at, self.segments.word(at)?, self.segments.room_at(at))));
+        let new = record.word();
+        let old = at.and_then(|at| Some((at, self.segments.word(at)?)));
         let (was_dirty, slot) = match old {
             None => (false, self.append(hash, record)),
-            Some((at, word, _)) if word.weighs_like(record.word()) => {
+            Some((at, word)) if word.weighs_like(new) => {
                 // What is written again and again keeps its length and is dirty already: no sum changes.
-                self.segments.write(at, record, word.bytes());
+                self.segments.write(at, record, new, new.bytes());
                 self.segments.note_bounds(at, record.deadline, record.version);
                 return;
             }
-            Some((at, word, room)) => {
+            Some((at, word)) => {
+                let room = self.segments.room_at(at);
                 self.retire(at, word, record);
-                let slot = if record.word().bytes() <= room {
-                    self.segments.write(at, record, room);
+                let slot = if new.bytes() <= room {
+                    self.segments.write(at, record, new, room);
                     Some(at)
                 } else {
                     self.segments.bury(at);
@@ -368,7 +375,7 @@ impl Hot {
         let Some(slot) = slot else { return };
         self.count(slot);
         self.segments.note_bounds(slot, record.deadline, record.version);
-        if let Some((at, ..)) = old {
+        if let Some((at, _)) = old {
             self.tidy(self.segments.number_of(at));
         }
         if record.is_dirty && !was_dirty {
@@ -378,12 +385,13 @@ impl Hot {
 
     /// Writes the entry of a key that has none at the end of the small queue.
     fn append(&mut self, hash: u64, record: &Record<'_>) -> Option<Slot> {
-        let bytes = record.word().bytes();
+        let word = record.word();
+        let bytes = word.bytes();
         if self.segments.open_room(Queue::Small) < bytes {
             self.open(Queue::Small);
         }
         let slot = self.segments.extend(Queue::Small, bytes)?;
-        self.segments.write(slot, record, bytes);
+        self.segments.write(slot, record, word, bytes);
         self.index.insert(hash, slot, &self.segments);
         Some(slot)
     }

@@ -239,11 +239,11 @@ impl Segments {
         }
     }
 
-    /// Writes `record` at `slot`, where `room` bytes are free for it; what is left over is dead.
-    pub(super) fn write(&mut self, slot: Slot, record: &Record<'_>, room: usize) {
-        let bytes = record.word().bytes();
+    /// Writes `record`, whose word is `word`, at `slot`, where `room` bytes are free for it; what is left over is dead.
+    pub(super) fn write(&mut self, slot: Slot, record: &Record<'_>, word: Word, room: usize) {
+        let bytes = word.bytes();
         let to = self.at_mut(slot);
-        record.write(to);
+        record.write(word, to);
         if let Some(rest) = to.get_mut(bytes..).filter(|_| bytes < room) {
             Word::dead(room - bytes).write(rest);
         }

@@ -17,7 +17,7 @@ use crate::base::lsn::Lsn;
 use crate::base::time::{Clock, UnixMs};
 use crate::conn::outbox::SLICES_MAX;
 use crate::conn::registry::{Entry, Registry, Traffic};
-use crate::conn::{Backend, Connection, Progress};
+use crate::conn::{Backend, Connection, Progress, Spares};
 use crate::peer::{Answer, Asker, Owner, Roster};
 use crate::proto::{Event, Kinds};
 
@@ -84,6 +84,7 @@ pub struct Worker<B> {
     /// Connections that are told events.
     watching: Vec<usize>,
     scratch: Vec<u8>,
+    spares: Spares,
     backend: Arc<B>,
     clock: Arc<dyn Clock>,
     registry: Arc<Registry>,
@@ -114,10 +115,11 @@ pub struct Surroundings<B> {
     pub roster: Option<Arc<Roster>>,
 }
 
-impl<B> Clone for Surroundings<B> {
-    fn clone(&self) -> Self {
+impl<B> Surroundings<B> {
+    /// The same around another backend: each worker may have its own.
+    pub fn with<C>(&self, backend: Arc<C>) -> Surroundings<C> {
         Surroundings {
-            backend: Arc::clone(&self.backend),
+            backend,
             clock: Arc::clone(&self.clock),
             registry: Arc::clone(&self.registry),
             open: Arc::clone(&self.open),
@@ -148,6 +150,7 @@ impl<B: Backend + Owner> Worker<B> {
             parked: Vec::new(),
             watching: Vec::new(),
             scratch: vec![0; READ_BYTES],
+            spares: Spares::default(),
             backend: around.backend,
             clock: around.clock,
             registry: around.registry,
@@ -241,6 +244,7 @@ impl<B: Backend + Owner> Worker<B> {
         if peer.progress == Progress::Closing {
             return self.send(key);
         }
+        peer.connection.outbox.borrow(&mut self.spares);
         if peer.connection.has_backlog() {
             peer.progress = peer.connection.turn(&[], share, now, &*self.backend);
         } else if peer.readable && !peer.stuck {
@@ -347,6 +351,7 @@ impl<B: Backend + Owner> Worker<B> {
         if !peer.stuck && peer.write_ready(&self.traffic).is_err() {
             return self.close(key, Reason::Error);
         }
+        peer.connection.outbox.give_back(&mut self.spares);
         peer.note_pinned(&*self.backend);
         if peer.connection.outbox.is_empty() && peer.progress == Progress::Closing {
             return self.close(key, Reason::Normal);
@@ -375,15 +380,19 @@ impl<B: Backend + Owner> Worker<B> {
         if let Some(others) = &mut self.others {
             others.release(safe, stopped.then_some(LOST_REPLY));
         }
-        for key in std::mem::take(&mut self.waiting) {
+        let mut released = std::mem::take(&mut self.waiting);
+        for key in released.drain(..) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             peer.waits = false;
             if stopped {
-                peer.connection.outbox.fail_waiting(safe, LOST_REPLY);
+                peer.connection.fail_waiting(safe, LOST_REPLY);
             } else {
                 peer.connection.outbox.release(safe);
             }
             self.send(key);
+        }
+        if self.waiting.is_empty() {
+            self.waiting = released;
         }
     }
 

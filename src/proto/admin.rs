@@ -5,19 +5,6 @@ use super::{ClassicForm, Limits, Parsed, Request, texts};
 use crate::base::command::{Command, DumpForm, ShutdownMode, StatsTopic, Tuning};
 use crate::base::limits::{MEMLIMIT_MB_MAX, MEMLIMIT_MB_MIN, SLAB_CLASSES, VERBOSITY_MAX};
 
-/// What may be watched.
-const WATCHABLE: [&[u8]; 10] = [
-    b"fetchers",
-    b"mutations",
-    b"evictions",
-    b"connevents",
-    b"deletions",
-    b"rawcmds",
-    b"sysevents",
-    b"proxyreqs",
-    b"proxyevents",
-    b"proxyuser",
-];
 /// What `extstore` sets.
 const EXTSTORE_NUMBERS: [&[u8]; 8] = [
     b"item_size",
@@ -45,6 +32,7 @@ pub(super) fn decode<'a>(verb: &[u8], args: &'a [u8], limits: &Limits) -> Option
         b"quit" => (ClassicForm::default(), Ok(Command::Quit)),
         b"stats" => (ClassicForm::default(), stats(args, limits).map(Command::Stats)),
         b"watch" => (ClassicForm::default(), watch(args, limits)),
+        b"backup" => (ClassicForm::default(), backup(args, limits)),
         b"flush_all" => (quietly, flush_all(args, quietly, limits)),
         b"verbosity" => (quietly, verbosity(args)),
         b"cache_memlimit" => (quietly, cache_memlimit(args)),
@@ -110,14 +98,20 @@ fn watch<'a>(args: &'a [u8], limits: &Limits) -> Result<Command<'a>, Answer> {
     if !limits.watch_enabled {
         return Err(texts::WATCH_OFF);
     }
-    if Words(args).all(|word| WATCHABLE.contains(&word)) {
-        Ok(Command::Watch(args))
-    } else {
-        Err(texts::ERROR)
+    Ok(Command::Watch(args))
+}
+
+/// Larder's own: `backup` alone.
+fn backup<'a>(args: &[u8], limits: &Limits) -> Result<Command<'a>, Answer> {
+    match Words(args).next() {
+        None if limits.dump_enabled => Ok(Command::Backup),
+        None => Err(texts::BACKUP_OFF),
+        Some(_) => Err(texts::ERROR),
     }
 }
 
-fn stats<'a>(args: &'a [u8], limits: &Limits) -> Result<StatsTopic<'a>, Answer> {
+/// What figures the words behind `stats` ask for.
+pub(super) fn stats<'a>(args: &'a [u8], limits: &Limits) -> Result<StatsTopic<'a>, Answer> {
     let mut words = Words(args);
     let Some(topic) = words.next() else { return Ok(StatsTopic::General) };
     Ok(match topic {
@@ -166,7 +160,7 @@ fn lru_crawler<'a>(args: &[u8], limits: &Limits) -> Result<Command<'a>, Answer> 
         (Some(b"metadump" | b"mgdump"), Some(_)) if !limits.dump_enabled => Err(texts::METADUMP_OFF),
         (Some(b"metadump"), Some(classes)) => dump(classes, DumpForm::Meta),
         (Some(b"mgdump"), Some(classes)) => dump(classes, DumpForm::Mget),
-        (Some(b"crawl"), Some(classes)) if are_classes(classes) => Ok(tuning(texts::OK)),
+        (Some(b"crawl"), Some(classes)) if are_classes(classes) => Ok(Command::Tuning(Tuning::Crawl)),
         (Some(b"crawl"), Some(_)) => Err(texts::BAD_CLASS),
         (Some(b"tocrawl"), Some(count)) => {
             number_u32(count).map(|_| tuning(texts::OK)).ok_or(texts::BAD_LINE)

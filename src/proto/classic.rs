@@ -8,6 +8,7 @@ use crate::base::command::{Arith, Command, CountedAs, Delete, Direction, Get, Ke
 const LEADING_SPACES_MAX: usize = 100;
 
 /// get, gets.
+#[inline]
 pub(super) fn read<'a>(line: &Line<'a>, args: &'a [u8], with_cas: bool) -> Step<'a> {
     read_keys(line, args, Get::default(), with_cas)
 }

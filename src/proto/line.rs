@@ -7,8 +7,13 @@ use nom::combinator::all_consuming;
 use super::{ClassicForm, Request, Step, texts};
 use crate::base::command::Command;
 use crate::base::limits::KEY_BYTES_MAX;
+use crate::base::search::position_of;
 use crate::base::time::Exptime;
 
+/// Up to here the end of a line is searched for as in a short text, bytes.
+const SHORT_LINE_BYTES: usize = 64;
+/// Numbers of no more digits fit every type that a number is read as.
+const PLAIN_DIGITS_MAX: usize = 9;
 /// What follows a value.
 const VALUE_END: &[u8] = b"\r\n";
 /// The longest value that may be announced, bytes: with its end it still counts in 31 bits.
@@ -16,7 +21,7 @@ const VALUE_BYTES_MAX: u64 = i32::MAX as u64 - 2;
 /// The most characters of an announced length.
 const VALUE_BYTES_DIGITS_MAX: usize = 11;
 /// The last word of a command that wants no answer.
-const NOREPLY: &[u8] = b"noreply";
+pub(super) const NOREPLY: &[u8] = b"noreply";
 
 /// The first line of what was received.
 #[derive(Clone, Copy, Debug)]
@@ -41,20 +46,23 @@ pub(super) enum Block<'a> {
 
 impl<'a> Line<'a> {
     /// The first line of `bytes`, whose first `searched` bytes are known to hold no line end.
+    #[inline]
     pub(super) fn first(bytes: &'a [u8], searched: usize) -> Option<Line<'a>> {
         let searched = searched.min(bytes.len());
-        let end = searched + memchr::memchr(b'\n', bytes.get(searched..)?)?;
+        let end = searched + line_end(bytes.get(searched..)?)?;
         let (text, after) = bytes.split_at_checked(end)?;
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         Some(Line { text, length: end + 1, after: after.get(1..)? })
     }
 
     /// The command word and the text behind it.
+    #[inline]
     pub(super) fn split_verb(&self) -> (&'a [u8], &'a [u8]) {
         self.text.split_at_checked(space_position(self.text)).unwrap_or((self.text, b""))
     }
 
     /// The block of a value of `value_bytes` behind this line.
+    #[inline]
     pub(super) fn block(&self, value_bytes: usize) -> Block<'a> {
         let length = self.length + value_bytes + VALUE_END.len();
         match self.after.split_at_checked(value_bytes) {
@@ -103,30 +111,55 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
+impl<'a> Words<'a> {
+    /// The next word as the number that `general` reads. A plain one, as nearly all are, is read where it stands.
+    #[inline]
+    pub(super) fn number<N: TryFrom<u32>>(&mut self, general: fn(&[u8]) -> Option<N>) -> Option<Option<N>> {
+        match plain_number(self.0) {
+            Some((number, rest)) => {
+                self.0 = rest;
+                Some(number.try_into().ok())
+            }
+            None => self.next().map(general),
+        }
+    }
+}
+
+/// The number that a space and one to nine digits say, and the text behind them.
+#[inline]
+fn plain_number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (b' ', word) = text.split_first()? else { return None };
+    let mut number = 0;
+    for (digits, byte) in word.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' if digits < PLAIN_DIGITS_MAX => number = number * 10 + u32::from(byte - b'0'),
+            b' ' if digits > 0 => return Some((number, word.get(digits..)?)),
+            _ => return None,
+        }
+    }
+    (!word.is_empty()).then_some((number, &[]))
+}
+
 /// The next word, whatever number of spaces stands before it, and the text behind it.
 pub(super) fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut words = Words(text);
     words.next().map(|word| (word, words.0))
 }
 
-/// Where the first space is, or the length of the text. Eight bytes at once: words are too short for a vector search
-/// to pay off, and too many for one byte at a time.
+/// Where the first space is, or the length of the text.
 #[inline]
 fn space_position(text: &[u8]) -> usize {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = LOW << 7;
-    let mut rest = text;
-    let mut position = 0;
-    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-        let difference = u64::from_le_bytes(*eight) ^ (LOW * b' ' as u64);
-        // The lowest high bit that is set belongs to the first byte without difference.
-        let found = difference.wrapping_sub(LOW) & !difference & HIGH;
-        if found != 0 {
-            return position + found.trailing_zeros() as usize / 8;
-        }
-        (rest, position) = (behind, position + 8);
-    }
-    position + rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len())
+    position_of(b' ', text).unwrap_or(text.len())
+}
+
+/// Where the line ends. Most lines are short; the long ones are worth a vector search.
+#[inline]
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    let Some((near, far)) = bytes.split_at_checked(SHORT_LINE_BYTES) else {
+        return position_of(b'\n', bytes);
+    };
+    position_of(b'\n', near)
+        .or_else(|| memchr::memchr(b'\n', far).map(|position| SHORT_LINE_BYTES + position))
 }
 
 /// Whether the last word is `noreply`.
@@ -149,15 +182,19 @@ pub(super) fn key(word: &[u8]) -> Result<&[u8], &'static [u8]> {
     if is_key(word) { Ok(word) } else { Err(texts::BAD_LINE) }
 }
 
+/// A number of digits alone.
+fn digits(word: &[u8]) -> Option<u64> {
+    all_consuming(unsigned::<_, ()>).parse(word).ok().map(|(_, number)| number)
+}
+
 /// A 64-bit number.
 pub(super) fn number_u64(word: &[u8]) -> Option<u64> {
-    let digits = word.strip_prefix(b"+").unwrap_or(word);
-    all_consuming(unsigned::<_, ()>).parse(digits).ok().map(|(_, number)| number)
+    digits(word.strip_prefix(b"+").unwrap_or(word))
 }
 
 /// A 32-bit number, digits only.
 pub(super) fn number_u32(word: &[u8]) -> Option<u32> {
-    all_consuming(nom::character::complete::u32::<_, ()>).parse(word).ok().map(|(_, number)| number)
+    digits(word)?.try_into().ok()
 }
 
 /// A signed 64-bit number.
@@ -185,6 +222,6 @@ pub(super) fn value_bytes(word: &[u8]) -> Option<usize> {
     if word.len() > VALUE_BYTES_DIGITS_MAX {
         return None;
     }
-    let (_, number) = all_consuming(unsigned::<_, ()>).parse(word).ok()?;
+    let number = digits(word)?;
     (number <= VALUE_BYTES_MAX).then_some(number as usize)
 }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::line::Words;
+use super::line::{Words, exptime};
 use super::reply::{LINE_END, put_number, put_value};
 use super::{MetaForm, MetaVerb, texts};
 use crate::base::command::Key;
@@ -41,7 +41,7 @@ fn put_hit(form: &MetaForm<'_>, key: &Key<'_>, hit: &Hit<'_>, out: &mut impl Sin
     let item = &hit.item;
     let with_value = form.with_value && !hit.held;
     put_code(with_value.then_some(item.value.bytes().len()), out);
-    let mut deadlines = Deadlines::new(form, item.deadline, hit.deadline, hit.now);
+    let mut deadlines = Deadlines { current: item.deadline, created: hit.created, now: hit.now };
     for word in Words(form.flags) {
         match word.first() {
             Some(b'c') => put_flag(b" c", item.cas, out),
@@ -52,7 +52,7 @@ fn put_hit(form: &MetaForm<'_>, key: &Key<'_>, hit: &Hit<'_>, out: &mut impl Sin
             Some(b'O') => put_word(word, out),
             Some(b's') => put_flag(b" s", item.value.bytes().len(), out),
             Some(b't') => deadlines.put(out),
-            Some(flag) => deadlines.pass(*flag),
+            Some(_) => deadlines.pass(word),
             None => {}
         }
     }
@@ -73,15 +73,15 @@ fn put_arith(form: &MetaForm<'_>, key: &Key<'_>, number: &Number, out: &mut impl
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(number.value).as_bytes();
     put_code(form.with_value.then_some(digits.len()), out);
-    let [before, after] = number.deadlines;
-    let mut deadlines = Deadlines::new(form, before, after, number.now);
+    let [before, _] = number.deadlines;
+    let mut deadlines = Deadlines { current: before, created: number.created, now: number.now };
     for word in Words(form.flags) {
         match word.first() {
             Some(b'c') => put_flag(b" c", number.cas, out),
             Some(b'k') => put_key(&key.bytes, key.binary, out),
             Some(b'O') => put_word(word, out),
             Some(b't') => deadlines.put(out),
-            Some(flag) => deadlines.pass(*flag),
+            Some(_) => deadlines.pass(word),
             None => {}
         }
     }
@@ -134,28 +134,26 @@ fn put_inspected(key: &Key<'_>, hit: &Hit<'_>, out: &mut impl Sink) {
 }
 
 /// What memcached counts for an item, bytes.
-pub(super) fn item_bytes(key_bytes: usize, item: &Item<'_>) -> usize {
+pub fn item_bytes(key_bytes: usize, item: &Item<'_>) -> usize {
     let flags_bytes = if item.client_flags == 0 { 0 } else { CLIENT_FLAGS_BYTES };
     key_bytes + item.value.bytes().len() + flags_bytes + ITEM_OVERHEAD_BYTES
 }
 
-/// The deadline that `t` speaks of: the old one until the flag that changes it has been passed.
+/// The deadline that `t` speaks of: the old one until a flag that changes it has been passed.
 struct Deadlines {
     current: Deadline,
-    after: Deadline,
+    /// Whether the item was created by this request: then `N` changes it too.
+    created: bool,
     now: UnixMs,
-    /// Whether `N` changes it: when there is a `T` too, only that is looked at.
-    vivifies: bool,
 }
 
 impl Deadlines {
-    fn new(form: &MetaForm<'_>, before: Deadline, after: Deadline, now: UnixMs) -> Deadlines {
-        Deadlines { current: before, after, now, vivifies: !form.touches }
-    }
-
-    fn pass(&mut self, flag: u8) {
-        if flag == b'T' || (flag == b'N' && self.vivifies) {
-            self.current = self.after;
+    fn pass(&mut self, word: &[u8]) {
+        if let Some((flag @ (b'T' | b'N'), token)) = word.split_first()
+            && (*flag == b'T' || self.created)
+            && let Some(exptime) = exptime(token)
+        {
+            self.current = exptime.deadline(self.now);
         }
     }
 

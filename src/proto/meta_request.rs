@@ -23,8 +23,6 @@ pub struct MetaForm<'a> {
     pub quiet: bool,
     /// The value is sent (`v`).
     pub with_value: bool,
-    /// There is a `T` among the flags: what `t` says depends on which of them comes first.
-    pub touches: bool,
     /// The length of the value that was sent (`ms`), bytes.
     pub value_bytes: u32,
 }
@@ -55,6 +53,10 @@ struct Flags {
     initial: Option<u64>,
     mode: Option<u8>,
     vivify: Option<Exptime>,
+    /// The last of `N` and `T`: what an item that is created gets.
+    created: Option<Exptime>,
+    /// There was a `T` before the `R`.
+    touches_first: bool,
     opaque_bytes: usize,
     quiet: bool,
     recache_below_s: Option<i32>,
@@ -79,7 +81,8 @@ pub(super) fn get<'a>(args: &'a [u8]) -> Parsed<'a> {
     flags.check_opaque()?;
     let get = Get {
         touch: flags.touch,
-        vivify: flags.vivify,
+        vivify: flags.vivify.and(flags.created),
+        touches_first: flags.touches_first,
         recache_below_s: flags.recache_below_s,
         held_cas: flags.compare,
         new_cas: flags.new_cas,
@@ -121,7 +124,7 @@ pub(super) fn arith<'a>(args: &'a [u8]) -> Parsed<'a> {
         // Only here does a zero match every item.
         compare: flags.compare.filter(|cas| *cas != 0),
         new_cas: flags.new_cas,
-        initial: flags.vivify.map(|exptime| (flags.initial.unwrap_or(0), exptime)),
+        initial: flags.vivify.and(flags.created).map(|exptime| (flags.initial.unwrap_or(0), exptime)),
         touch: flags.touch,
     };
     Ok(flags.request(key, Op::Arith(arith), MetaVerb::Arith, text))
@@ -225,11 +228,20 @@ impl Flags {
             b'I' => self.invalidate = true,
             b'J' => self.initial = Some(number_u64(token).ok_or(Wrong::Token(texts::META_INITIAL))?),
             b'M' => self.mode = Some(token.first().copied().unwrap_or(NO_MODE)),
-            b'N' => self.vivify = Some(exptime(token).ok_or(bad_token)?),
+            b'N' => {
+                self.vivify = Some(exptime(token).ok_or(bad_token)?);
+                self.created = self.vivify;
+            }
             b'O' => self.opaque_bytes = token.len(),
             b'q' => self.quiet = true,
-            b'R' => self.recache_below_s = Some(number_i32(token).ok_or(bad_token)?),
-            b'T' => self.touch = Some(exptime(token).ok_or(bad_token)?),
+            b'R' => {
+                self.recache_below_s = Some(number_i32(token).ok_or(bad_token)?);
+                self.touches_first = self.touch.is_some();
+            }
+            b'T' => {
+                self.touch = Some(exptime(token).ok_or(bad_token)?);
+                self.created = self.touch;
+            }
             b'u' => self.unnoticed = true,
             b'v' => self.value = true,
             b'x' => self.clear_value = true,
@@ -282,7 +294,6 @@ impl Flags {
             flags: text,
             quiet: self.quiet,
             with_value: self.value,
-            touches: self.touch.is_some(),
             value_bytes: u32::try_from(value_bytes).unwrap_or(u32::MAX),
         })
     }

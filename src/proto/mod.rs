@@ -1,4 +1,4 @@
-//! Bytes to words and back: memcached's text protocol, classic and meta.
+//! Bytes to words and back: memcached's text protocol, classic and meta, and its [`binary`] one.
 //!
 //! Owns: where a request ends, what it says ([`decode`]), how its answer looks ([`encode_reply`] and its siblings), and
 //! how a request is written ([`write_request`]). The contract is memcached 1.6.45's behaviour on the wire.
@@ -17,6 +17,7 @@
 
 mod admin;
 mod auth;
+pub mod binary;
 mod classic;
 mod dump;
 mod line;
@@ -38,9 +39,12 @@ mod tests;
 
 pub use auth::decode_unauthenticated;
 pub use dump::{encode_cached, encode_dump};
+pub use meta_reply::item_bytes;
 pub use meta_request::{MetaForm, MetaVerb};
 pub use own::encode_discovery;
-pub use reply::{encode_prefix, encode_reply, encode_stat, encode_text, encode_value};
+pub use reply::{
+    encode_denial, encode_done, encode_prefix, encode_reply, encode_stat, encode_text, encode_value,
+};
 pub use request::write_request;
 pub use watch::{Event, Kinds, encode_event, encode_skipped};
 
@@ -48,6 +52,7 @@ use crate::base::command::{Command, Direction, StoreMode};
 use crate::base::limits::{
     GET_LINE_BYTES_MAX, ITEM_BYTES_DEFAULT, ITEM_OVERHEAD_BYTES, LINE_BYTES_MAX, REQUEST_BYTES_MIN,
 };
+use binary::{BinaryForm, Refusal};
 use line::Line;
 
 /// What the codec must know of the configuration.
@@ -63,6 +68,10 @@ pub struct Limits {
     pub watch_enabled: bool,
     /// Whether clients may end the server (`-A`).
     pub shutdown_enabled: bool,
+    /// Which protocols are spoken (`-B`).
+    pub protocols: Protocols,
+    /// Whether clients of the binary protocol must authenticate by SASL (`-S`).
+    pub sasl: bool,
 }
 
 impl Default for Limits {
@@ -73,6 +82,8 @@ impl Default for Limits {
             dump_enabled: true,
             watch_enabled: true,
             shutdown_enabled: false,
+            protocols: Protocols::Any,
+            sasl: false,
         }
     }
 }
@@ -81,6 +92,29 @@ impl Limits {
     /// Whether a value of `value_bytes` under a key of `key_bytes` is within the item size.
     pub fn fits(&self, key_bytes: usize, value_bytes: usize) -> bool {
         key_bytes.saturating_add(value_bytes).saturating_add(ITEM_OVERHEAD_BYTES) <= self.item_bytes_max
+    }
+}
+
+/// Which protocols are spoken (`-B`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocols {
+    /// Whichever the first byte of a connection is of.
+    #[default]
+    Any,
+    /// The text protocol only.
+    Text,
+    /// The binary protocol only.
+    Binary,
+}
+
+impl Protocols {
+    /// Whether a connection that begins with this byte speaks the binary protocol, for its whole life.
+    pub fn is_binary(self, first: u8) -> bool {
+        match self {
+            Protocols::Any => first == binary::REQUEST_MAGIC,
+            Protocols::Text => false,
+            Protocols::Binary => true,
+        }
     }
 }
 
@@ -113,6 +147,17 @@ pub enum Step<'a> {
         /// As with a request.
         swallow: u64,
     },
+    /// A binary frame that is not served.
+    Refuse {
+        /// The answer, for [`binary::encode_refusal`].
+        refusal: Refusal,
+        /// How many bytes it took, at least one and at most as many as were given.
+        length: usize,
+        /// As with a request.
+        swallow: u64,
+        /// Whether the connection is closed then.
+        closes: bool,
+    },
     /// Nothing more can be understood on this connection: it is closed, after what was asked before is answered.
     Close,
 }
@@ -133,6 +178,8 @@ pub enum Form<'a> {
     Classic(ClassicForm),
     /// Codes of two letters, and the flags that were asked for.
     Meta(MetaForm<'a>),
+    /// Frames.
+    Binary(BinaryForm),
 }
 
 /// How a classic answer is shown.

@@ -13,6 +13,8 @@ const LIMITS: Limits = Limits {
     dump_enabled: true,
     watch_enabled: true,
     shutdown_enabled: true,
+    protocols: Protocols::Text,
+    sasl: false,
 };
 
 /// What pipelines are made of: requests of every kind, right and wrong, and bytes that shift whatever follows.
@@ -135,6 +137,7 @@ impl Stream {
                 return false;
             }
             Step::Request { length, swallow, .. } | Step::Reject { length, swallow, .. } => (length, swallow),
+            Step::Refuse { .. } => unreachable!("text"),
             Step::Close => (given, 0),
         };
         assert!((1..=given).contains(&length) || shown == "close", "takes {length} of {given}: {shown}");

@@ -1,12 +1,14 @@
 //! Words to bytes: the answers.
 
-use super::{ClassicForm, Form, meta_reply, texts};
+use super::{ClassicForm, Form, binary, meta_reply, texts};
 use crate::base::command::Key;
 use crate::base::item::Value;
-use crate::base::reply::{Hit, Reply, Sink};
+use crate::base::reply::{Denial, Hit, Reply, Sink};
 
 /// The end of a line, and of a value.
 pub(super) const LINE_END: &[u8] = b"\r\n";
+/// Three figures, each of a space and at most 20 digits, and the end of their line, bytes.
+const FIGURES_BYTES: usize = 3 * 21 + LINE_END.len();
 
 /// Writes the answer to something asked of one key. Nothing is written when the client wants none.
 ///
@@ -16,14 +18,31 @@ pub fn encode_reply(form: &Form<'_>, key: &Key<'_>, reply: &Reply<'_>, out: &mut
         Form::Classic(form) if form.noreply => {}
         Form::Classic(form) => put_classic(*form, &key.bytes, reply, out),
         Form::Meta(form) => meta_reply::put(form, key, reply, out),
+        Form::Binary(form) => binary::put(form, key, reply, out),
     }
 }
 
-/// Writes a fixed answer, unless the client wants none.
+/// Writes a fixed answer, unless the client wants none. Frames have no texts: [`binary`] has what answers them.
 pub fn encode_text(form: &Form<'_>, text: &[u8], out: &mut impl Sink) {
     match form {
-        Form::Classic(ClassicForm { noreply: true, .. }) => {}
+        Form::Classic(ClassicForm { noreply: true, .. }) | Form::Binary(_) => {}
         _ => out.put(text),
+    }
+}
+
+/// Writes that something that is not about keys is done.
+pub fn encode_done(form: &Form<'_>, out: &mut impl Sink) {
+    match form {
+        Form::Binary(form) => binary::encode_done(form, out),
+        _ => encode_text(form, texts::OK, out),
+    }
+}
+
+/// Writes why something that is not about keys is refused.
+pub fn encode_denial(form: &Form<'_>, denial: Denial, out: &mut impl Sink) {
+    match form {
+        Form::Binary(form) => binary::encode_status(form, binary::denied(denial), out),
+        _ => encode_text(form, texts::denial(denial), out),
     }
 }
 
@@ -31,15 +50,17 @@ pub fn encode_text(form: &Form<'_>, text: &[u8], out: &mut impl Sink) {
 pub fn encode_value(key: &[u8], hit: &Hit<'_>, with_cas: bool, out: &mut impl Sink) {
     out.put(b"VALUE ");
     out.put(key);
-    out.put(b" ");
-    put_number(hit.item.client_flags, out);
-    out.put(b" ");
-    put_number(hit.item.value.bytes().len(), out);
+    let mut text = [0; FIGURES_BYTES];
+    let mut free = &mut text[..];
+    put_last(&mut free, b'\n');
+    put_last(&mut free, b'\r');
     if with_cas {
-        out.put(b" ");
-        put_number(hit.item.cas, out);
+        put_figure_last(&mut free, hit.item.cas);
     }
-    out.put(LINE_END);
+    put_figure_last(&mut free, hit.item.value.bytes().len() as u64);
+    put_figure_last(&mut free, u64::from(hit.item.client_flags));
+    let start = free.len();
+    out.put(text.get(start..).unwrap_or_default());
     put_value(hit.item.value, out);
     out.put(LINE_END);
 }
@@ -82,6 +103,26 @@ fn put_classic(form: ClassicForm, key: &[u8], reply: &Reply<'_>, out: &mut impl 
         Reply::Miss | Reply::Quiet => return,
     };
     out.put(text);
+}
+
+/// Writes a space and a number at the end of what is free of a text. Written from the back, the figures of a line make
+/// one piece, and none is copied twice.
+fn put_figure_last(free: &mut &mut [u8], number: u64) {
+    let mut rest = number;
+    loop {
+        put_last(free, b'0' + (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    put_last(free, b' ');
+}
+
+fn put_last(free: &mut &mut [u8], byte: u8) {
+    if let Some(last) = free.split_off_last_mut() {
+        *last = byte;
+    }
 }
 
 /// Writes a number.

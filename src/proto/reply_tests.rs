@@ -26,7 +26,16 @@ fn item(value: &[u8]) -> Item<'_> {
 }
 
 fn hit(item: Item<'_>) -> Hit<'_> {
-    Hit { item, deadline: item.deadline, now: NOW, held: false, won: false, stale: false, taken: false }
+    Hit {
+        item,
+        deadline: item.deadline,
+        created: false,
+        now: NOW,
+        held: false,
+        won: false,
+        stale: false,
+        taken: false,
+    }
 }
 
 /// Decodes a keyed request and answers it.
@@ -44,7 +53,13 @@ fn answer(request: &str, reply: &Reply<'_>) -> String {
 #[test]
 fn classic_replies() {
     let stored = Reply::Stored(Changed { cas: 8, value_bytes: 2 });
-    let number = Reply::Number(Number { value: 42, cas: 8, deadlines: [Deadline::NEVER; 2], now: NOW });
+    let number = Reply::Number(Number {
+        value: 42,
+        cas: 8,
+        deadlines: [Deadline::NEVER; 2],
+        created: false,
+        now: NOW,
+    });
     for (reply, text) in [
         (stored, "STORED\r\n"),
         (Reply::NotStored, "NOT_STORED\r\n"),
@@ -108,7 +123,8 @@ fn meta_hits() {
         ("mg a t h", never, "HD t-1 h1\r\n"),
         ("mg a t T500", touched, "HD t30\r\n"),
         ("mg a T500 t", touched, "HD t500\r\n"),
-        ("mg a N500 t", touched, "HD t500\r\n"),
+        ("mg a N500 t", touched, "HD t30\r\n"),
+        ("mg a N500 t T60", Hit { created: true, ..touched }, "HD t500\r\n"),
         ("mg a t f", Hit { won: true, stale: true, ..plain }, "HD t30 f5 X W\r\n"),
         ("mg a t", Hit { taken: true, stale: true, ..plain }, "HD t30 Z X\r\n"),
         ("mg a k", binary, "HD kYQ== b\r\n"),
@@ -123,7 +139,8 @@ fn meta_hits() {
 fn other_meta_replies() {
     let stored = Reply::Stored(Changed { cas: 8, value_bytes: 9 });
     let deadlines = [Deadline::NEVER, Deadline::from_seconds(NOW.seconds() + 9)];
-    let number = Reply::Number(Number { value: 42, cas: 8, deadlines, now: NOW });
+    let number = Reply::Number(Number { value: 42, cas: 8, deadlines, created: false, now: NOW });
+    let made = Reply::Number(Number { value: 42, cas: 8, deadlines, created: true, now: NOW });
     let denied = Reply::Denied(Denial::NonNumeric);
     let seen = hit(Item { marks: Marks::FETCHED, ..item(b"bar") });
     let unseen =
@@ -148,7 +165,8 @@ fn other_meta_replies() {
         ("ma a v c t k Oz", number, "VA 2 c8 t-1 ka Oz\r\n42\r\n"),
         ("ma a t T9", number, "HD t-1\r\n"),
         ("ma a T9 t", number, "HD t9\r\n"),
-        ("ma a N9 t", number, "HD t9\r\n"),
+        ("ma a N9 t", number, "HD t-1\r\n"),
+        ("ma a N9 t", made, "HD t9\r\n"),
         ("ma a q k c", Reply::NotFound, "NF ka\r\n"),
         ("ma a q", Reply::Exists, "EX\r\n"),
         ("ma a q", denied, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"),

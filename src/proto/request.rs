@@ -1,8 +1,9 @@
 //! Words to bytes, the other way: requests as a client writes them.
 
+use super::line::NOREPLY;
 use super::meta_reply::put_key_text;
 use super::reply::{LINE_END, put_number};
-use super::{ClassicForm, Form, MetaForm, MetaVerb, Request};
+use super::{ClassicForm, Form, MetaForm, MetaVerb, Request, binary};
 use crate::base::command::{
     Command, Direction, DumpForm, Get, Key, Keys, Op, Own, ShutdownMode, StatsTopic, Store, StoreMode,
 };
@@ -17,6 +18,7 @@ pub fn write_request(request: &Request<'_>, out: &mut impl Sink) -> bool {
         (Command::Keyed(key, op), Form::Meta(form)) => put_meta(key, op, form, out),
         (Command::Read(keys, get), Form::Classic(form)) => put_read(*keys, get, *form, out),
         (command, Form::Classic(form)) => put_admin(command, *form, out),
+        (command, Form::Binary(form)) => binary::write_request(command, form, out),
         (_, Form::Meta(_)) => false,
     }
 }
@@ -54,7 +56,11 @@ fn put_keyed(key: &Key<'_>, op: &Op<'_>, form: ClassicForm, out: &mut impl Sink)
     match op {
         Op::Store(store) => put_store(&key.bytes, store, form, out),
         Op::Get(get) => return put_read(Keys(&key.bytes), get, form, out),
-        Op::Delete(_) => put_line(b"delete ", &key.bytes, None::<u64>, form, out),
+        Op::Delete(_) => {
+            // As the last word this key would say that no answer is wanted: the zero of old clients goes behind it.
+            let zero = (*key.bytes == *NOREPLY && !form.noreply).then_some(0);
+            put_line(b"delete ", &key.bytes, zero, form, out);
+        }
         Op::Touch(exptime) => put_line(b"touch ", &key.bytes, Some(exptime.0), form, out),
         Op::Arith(arith) => {
             let verb: &[u8] = if arith.direction == Direction::Incr { b"incr " } else { b"decr " };
@@ -122,6 +128,7 @@ fn put_admin(command: &Command<'_>, form: ClassicForm, out: &mut impl Sink) -> b
         Command::Shutdown(ShutdownMode::Graceful) => out.put(b"shutdown graceful"),
         Command::Dump(DumpForm::Meta) => out.put(b"lru_crawler metadump all"),
         Command::Dump(DumpForm::Mget) => out.put(b"lru_crawler mgdump all"),
+        Command::Backup => out.put(b"backup"),
         Command::Stats(topic) => put_stats(topic, out),
         Command::Watch(words) => {
             out.put(b"watch ");
@@ -133,7 +140,11 @@ fn put_admin(command: &Command<'_>, form: ClassicForm, out: &mut impl Sink) -> b
             out.put(token);
         }
         Command::Own(own) => put_own(own, out),
-        Command::Keyed(..) | Command::Read(..) | Command::Tuning(_) => return false,
+        Command::Keyed(..)
+        | Command::Read(..)
+        | Command::Tuning(_)
+        | Command::SaslMechanisms
+        | Command::Sasl(_) => return false,
     }
     put_line_end(form, out);
     true
@@ -163,30 +174,35 @@ fn put_own(own: &Own<'_>, out: &mut impl Sink) {
 
 /// stats and its topic.
 fn put_stats(topic: &StatsTopic<'_>, out: &mut impl Sink) {
+    out.put(b"stats");
+    if *topic != StatsTopic::General {
+        out.put(b" ");
+        put_topic(topic, out);
+    }
+}
+
+/// What stands behind `stats`.
+pub(super) fn put_topic(topic: &StatsTopic<'_>, out: &mut impl Sink) {
     out.put(match topic {
-        StatsTopic::General => b"stats",
-        StatsTopic::Settings => b"stats settings",
-        StatsTopic::Items => b"stats items",
-        StatsTopic::Slabs => b"stats slabs",
-        StatsTopic::Sizes => b"stats sizes",
-        StatsTopic::Conns => b"stats conns",
-        StatsTopic::Reset => b"stats reset",
-        StatsTopic::DetailOn => b"stats detail on",
-        StatsTopic::DetailOff => b"stats detail off",
-        StatsTopic::DetailDump => b"stats detail dump",
-        StatsTopic::CacheDump(..) => b"stats cachedump ",
-        StatsTopic::Extstore => b"stats extstore",
-        StatsTopic::Larder => b"stats larder",
-        StatsTopic::Groups => b"stats groups",
-        StatsTopic::Unknown(_) => b"stats ",
+        StatsTopic::General => b"",
+        StatsTopic::Settings => b"settings",
+        StatsTopic::Items => b"items",
+        StatsTopic::Slabs => b"slabs",
+        StatsTopic::Sizes => b"sizes",
+        StatsTopic::Conns => b"conns",
+        StatsTopic::Reset => b"reset",
+        StatsTopic::DetailOn => b"detail on",
+        StatsTopic::DetailOff => b"detail off",
+        StatsTopic::DetailDump => b"detail dump",
+        StatsTopic::CacheDump(..) => b"cachedump ",
+        StatsTopic::Extstore => b"extstore",
+        StatsTopic::Larder => b"larder",
+        StatsTopic::Groups => b"groups",
+        StatsTopic::Unknown(word) => word,
     });
-    match topic {
-        StatsTopic::CacheDump(class, limit) => {
-            put_number(*class, out);
-            put_number_after(b" ", *limit, out);
-        }
-        StatsTopic::Unknown(word) => out.put(word),
-        _ => {}
+    if let StatsTopic::CacheDump(class, limit) = topic {
+        put_number(*class, out);
+        put_number_after(b" ", *limit, out);
     }
 }
 

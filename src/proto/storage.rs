@@ -4,16 +4,18 @@
 //! never read as commands.
 
 use super::line::{
-    Block, Line, Words, block_bytes, client_flags, ends_with_noreply, exptime, key, number_u64, value_bytes,
+    Block, Line, Words, block_bytes, client_flags, ends_with_noreply, key, number_i32, number_u64,
+    value_bytes,
 };
 use super::{ClassicForm, Form, Limits, Request, Step, texts};
 use crate::base::command::{Command, Key, Op, Store, StoreMode};
+use crate::base::time::Exptime;
 
-/// The words of a storage line, in order; the flags, exptime and cas are not understood yet.
+/// The words of a storage line, in order; those that are not understood are `None`.
 struct Announced<'a> {
     key: &'a [u8],
-    client_flags: &'a [u8],
-    exptime: &'a [u8],
+    client_flags: Option<u32>,
+    exptime: Option<Exptime>,
     /// The length of the value.
     value_bytes: usize,
     /// What stands behind the length.
@@ -21,6 +23,7 @@ struct Announced<'a> {
 }
 
 /// All but cas.
+#[inline]
 pub(super) fn decode<'a>(line: &Line<'a>, args: &'a [u8], mode: StoreMode, limits: &Limits) -> Step<'a> {
     let Some(announced) = announced(args) else { return line.reject(texts::BAD_LINE) };
     let form = ClassicForm { noreply: ends_with_noreply(announced.rest), with_cas: false };
@@ -42,14 +45,18 @@ pub(super) fn decode_cas<'a>(line: &Line<'a>, args: &'a [u8], limits: &Limits) -
 }
 
 /// The words, when there are enough and the length is understood.
+#[inline]
 fn announced(args: &[u8]) -> Option<Announced<'_>> {
     let mut words = Words(args);
-    let (key, client_flags, exptime) = (words.next()?, words.next()?, words.next()?);
-    let value_bytes = value_bytes(words.next()?)?;
+    let key = words.next()?;
+    let client_flags = words.number(client_flags)?;
+    let exptime = words.number(number_i32)?.map(Exptime);
+    let value_bytes = words.number(value_bytes)??;
     Some(Announced { key, client_flags, exptime, value_bytes, rest: words.0 })
 }
 
 /// The key and what to store, still without its value.
+#[inline]
 fn store<'a>(
     announced: &Announced<'a>,
     mode: StoreMode,
@@ -58,8 +65,8 @@ fn store<'a>(
     let store = Store {
         mode,
         value: b"",
-        client_flags: client_flags(announced.client_flags)?,
-        exptime: exptime(announced.exptime)?,
+        client_flags: announced.client_flags?,
+        exptime: announced.exptime?,
         compare,
         new_cas: None,
         invalidate: false,
@@ -69,6 +76,7 @@ fn store<'a>(
 }
 
 /// The request with the value behind its line, if the value may be stored and is here.
+#[inline]
 fn take_value<'a>(
     line: &Line<'a>,
     key: Key<'a>,

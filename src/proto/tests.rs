@@ -10,6 +10,10 @@ pub(super) fn show(step: &Step<'_>) -> String {
     match step {
         Step::NeedMore { total, .. } => format!("more {total}"),
         Step::Close => "close".into(),
+        Step::Refuse { refusal, length, swallow, closes } => {
+            let end = if *closes { " and close" } else { "" };
+            format!("refuse {length}+{swallow} {:?}{end}", refusal.status)
+        }
         Step::Reject { reply, length, swallow } => {
             format!("reject {length}+{swallow} {}", String::from_utf8_lossy(reply).trim_end())
         }
@@ -33,6 +37,9 @@ fn show_request(request: &Request<'_>) -> String {
             if form.with_value { " v" } else { "" },
             String::from_utf8_lossy(form.flags).trim()
         ),
+        Form::Binary(form) => {
+            format!(" {:?}{} {:x}", form.verb, if form.quiet { " quiet" } else { "" }, form.opaque)
+        }
     };
     format!("{}{form}", show_command(&request.command))
 }
@@ -410,7 +417,7 @@ fn meta_requests() {
             ("ms a\r\n", &format!("reject 6+0 {BCLF}")),
             ("md a q I T5 C6 E7 x F8\r\n", "24+0 a delete C6 E7 T5 I x F8 Delete q [q I T5 C6 E7 x F8]"),
             ("ma a\r\n", "6+0 a Incr 1 Arith []"),
-            ("ma a MD D5 N6 J7 T8 C9 E10\r\n", "28+0 a Decr 5 C9 E10 J7 N6 T8 Arith [MD D5 N6 J7 T8 C9 E10]"),
+            ("ma a MD D5 N6 J7 T8 C9 E10\r\n", "28+0 a Decr 5 C9 E10 J7 N8 T8 Arith [MD D5 N6 J7 T8 C9 E10]"),
             ("ma a M- C0 J7\r\n", "15+0 a Decr 1 Arith [M- C0 J7]"),
             ("ma a M+ N0\r\n", "12+0 a Incr 1 J0 N0 Arith [M+ N0]"),
             ("me a\r\n", "6+0 a Inspect Inspect []"),

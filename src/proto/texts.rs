@@ -65,6 +65,12 @@ pub const BAD_SLAB: &[u8] = b"CLIENT_ERROR Illegal slab id\r\n";
 pub const METADUMP_OFF: &[u8] = b"ERROR metadump not allowed\r\n";
 /// A dump that was asked for behind other commands that are not answered yet.
 pub const METADUMP_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands before metadump\r\n";
+/// `-X`.
+pub const BACKUP_OFF: &[u8] = b"CLIENT_ERROR backup not allowed\r\n";
+/// A backup that was asked for behind other commands that are not answered yet.
+pub const BACKUP_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands before backup\r\n";
+/// A backup of a server that keeps nothing.
+pub const BACKUP_OF_NOTHING: &[u8] = b"SERVER_ERROR no backup with --memory-only\r\n";
 /// A dump while `lru_crawler` is disabled.
 pub const CRAWLER_OFF: &[u8] = b"CLIENT_ERROR lru crawler disabled\r\n";
 /// A dump while others are under way.

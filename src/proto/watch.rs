@@ -22,20 +22,23 @@ impl Kinds {
     /// Items lost because memory was full.
     pub const EVICTIONS: Kinds = Kinds(16);
 
-    /// The kinds that the words behind `watch` name; no word means fetchers. Words whose events never happen here add
-    /// nothing.
-    pub fn named(words: &[u8]) -> Kinds {
+    /// The kinds that the words behind `watch` name; no word means fetchers. `None` when one of them names nothing; words
+    /// whose events never happen here add nothing.
+    pub fn named(words: &[u8]) -> Option<Kinds> {
         let mut names = Words(words).peekable();
         if names.peek().is_none() {
-            return Kinds::FETCHERS;
+            return Some(Kinds::FETCHERS);
         }
-        names.fold(Kinds::default(), |kinds, name| match name {
-            b"fetchers" => kinds.with(Kinds::FETCHERS),
-            b"mutations" => kinds.with(Kinds::MUTATIONS),
-            b"connevents" => kinds.with(Kinds::CONNECTIONS),
-            b"evictions" => kinds.with(Kinds::EVICTIONS),
-            b"deletions" => kinds.with(Kinds::DELETIONS),
-            _ => kinds,
+        names.try_fold(Kinds::default(), |kinds, name| {
+            Some(kinds.with(match name {
+                b"fetchers" => Kinds::FETCHERS,
+                b"mutations" => Kinds::MUTATIONS,
+                b"connevents" => Kinds::CONNECTIONS,
+                b"evictions" => Kinds::EVICTIONS,
+                b"deletions" => Kinds::DELETIONS,
+                b"rawcmds" | b"sysevents" | b"proxyreqs" | b"proxyevents" | b"proxyuser" => Kinds::default(),
+                _ => return None,
+            }))
         })
     }
 
@@ -239,11 +242,12 @@ mod tests {
     #[test]
     fn words_name_kinds() {
         for (words, kinds) in [
-            ("", Kinds::FETCHERS),
-            ("mutations", Kinds::MUTATIONS),
-            ("fetchers  deletions", Kinds::FETCHERS.with(Kinds::DELETIONS)),
-            ("sysevents", Kinds::default()),
-            ("connevents rawcmds", Kinds::CONNECTIONS),
+            ("", Some(Kinds::FETCHERS)),
+            ("mutations", Some(Kinds::MUTATIONS)),
+            ("fetchers  deletions", Some(Kinds::FETCHERS.with(Kinds::DELETIONS))),
+            ("sysevents", Some(Kinds::default())),
+            ("connevents rawcmds", Some(Kinds::CONNECTIONS)),
+            ("connevents nonsense", None),
         ] {
             assert_eq!(Kinds::named(words.as_bytes()), kinds, "{words:?}");
         }

@@ -7,49 +7,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::tag::Input;
 use crate::base::lsn::GroupId;
+use crate::base::placement::Hash;
 
 /// FastDHT keeps 31 bits: its hash codes are non-negative 32-bit integers.
 const FASTDHT_MASK: u32 = 0x7fff_ffff;
 
-/// How keys are hashed and hashes become places. Stored in the data directory: codes and names never change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Hash {
-    /// XXH3-64, seed 0: group from its high 32 bits, server from its low 32, so that the two choices are independent
-    /// for all counts.
-    #[default]
-    Larder = 1,
-    /// FastDHT 2.04, bit for bit. Group and server are independent only for some counts.
-    Fastdht = 2,
-}
-
 impl Hash {
-    /// Every choice, in the order in which messages list them.
-    pub const ALL: [Hash; 2] = [Hash::Larder, Hash::Fastdht];
-
-    /// The choice of this name.
-    pub fn from_name(name: &str) -> Option<Hash> {
-        Hash::ALL.into_iter().find(|hash| hash.name() == name)
-    }
-
-    /// The choice of this byte on disk.
-    pub fn from_code(code: u8) -> Option<Hash> {
-        Hash::ALL.into_iter().find(|hash| hash.code() == code)
-    }
-
-    /// The name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Hash::Larder => "larder",
-            Hash::Fastdht => "fastdht",
-        }
-    }
-
-    /// The byte on disk.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-
     /// The hash value: 64 bits, of which FastDHT's uses 31.
     #[inline]
     pub fn value(self, input: Input<'_>) -> u64 {

@@ -18,6 +18,7 @@ mod tag;
 mod tests;
 pub mod topology;
 
-pub use hash::Hash;
 pub use placement::{Explanation, Placement};
-pub use tag::{HashTag, Input};
+pub use tag::Input;
+
+pub use crate::base::placement::{Hash, HashTag};

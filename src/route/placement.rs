@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::num::NonZeroU16;
 
-use super::hash::Hash;
-use super::tag::HashTag;
 use crate::base::lsn::GroupId;
+use crate::base::placement::{Hash, HashTag};
 
 /// The rule by which keys find their group, fixed when a data directory is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,47 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::base::placement::HashTag;
+use crate::base::search::position_of;
+
 /// FastDHT writes this byte between namespace and object.
 const SEPARATOR: u8 = 0x01;
 
-/// Whether part of a key can stand for the whole of it. Stored in the data directory: codes and names never change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum HashTag {
-    /// The text between the first `{` and the next `}`, unless that is empty: keys with one tag share a group.
-    #[default]
-    Braces = 1,
-    /// Always the whole key.
-    None = 2,
-}
-
 impl HashTag {
-    /// Every choice, in the order in which messages list them.
-    pub const ALL: [HashTag; 2] = [HashTag::Braces, HashTag::None];
-
-    /// The choice of this name.
-    pub fn from_name(name: &str) -> Option<HashTag> {
-        HashTag::ALL.into_iter().find(|tag| tag.name() == name)
-    }
-
-    /// The choice of this byte on disk.
-    pub fn from_code(code: u8) -> Option<HashTag> {
-        HashTag::ALL.into_iter().find(|tag| tag.code() == code)
-    }
-
-    /// The name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            HashTag::Braces => "braces",
-            HashTag::None => "none",
-        }
-    }
-
-    /// The byte on disk.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-
     /// What of `key` (its decoded bytes) is hashed.
     #[inline]
     pub fn input(self, key: &[u8]) -> Input<'_> {
@@ -56,32 +22,11 @@ impl HashTag {
 /// The text between the first `{` and the `}` that follows it, when there is any.
 #[inline]
 fn braced(key: &[u8]) -> Option<&[u8]> {
-    if !may_have_tag(key) {
-        return None;
-    }
-    let open = memchr::memchr(b'{', key)?;
+    let open = position_of(b'{', key)?;
     let (_, text) = key.split_at_checked(open + 1)?;
-    let close = memchr::memchr(b'}', text)?;
+    let close = position_of(b'}', text)?;
     let (tag, _) = text.split_at_checked(close)?;
     (!tag.is_empty()).then_some(tag)
-}
-
-/// Whether there is any `{`. Most keys have none and are shorter than the vectors of a general search, which then goes
-/// byte by byte: eight at a time, the last eight overlapping, takes less than half of its time.
-#[inline]
-fn may_have_tag(key: &[u8]) -> bool {
-    match key.last_chunk() {
-        Some(last) => has_brace(last) || key.as_chunks().0.iter().any(has_brace),
-        None => key.contains(&b'{'),
-    }
-}
-
-/// Whether one of eight bytes is `{`: the exact test for a zero byte, on what differs from `{`.
-#[inline]
-fn has_brace(bytes: &[u8; 8]) -> bool {
-    const ONES: u64 = u64::MAX / 0xff;
-    let difference = u64::from_le_bytes(*bytes) ^ (ONES * b'{' as u64);
-    difference.wrapping_sub(ONES) & !difference & (ONES << 7) != 0
 }
 
 /// What is hashed, and whether it was written as a tag: only a tag can name a FastDHT object.

@@ -9,9 +9,11 @@ use parking_lot::Mutex;
 
 use super::cluster::server_number;
 use super::patience::patiently;
+use super::timed_disk::TimedDisk;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
 use crate::base::lsn::{GroupId, Lsn};
+use crate::base::metrics::Timings;
 use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
 use crate::binlog::{self, RealDisk, Recovery, Starts};
@@ -23,7 +25,7 @@ use crate::group::{Group, Shared};
 use crate::hot::{self, Budget, Hot};
 use crate::route::{Hash, HashTag, Placement};
 use crate::store::directory::{self, Directory, Wanted};
-use crate::store::{GroupIdentity, Store, StoreOptions};
+use crate::store::{self, GroupIdentity, Ledger, Reserve, Store, StoreOptions};
 
 /// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
 const CACHE_PART: usize = 16;
@@ -45,7 +47,21 @@ pub(super) struct Opened {
     pub(super) directory: Option<Directory>,
     /// The other servers; the assembly decides about them when the groups are open.
     pub(super) cluster: Option<Arc<Cluster>>,
+    pub(super) ledger: Option<Mutex<Ledger>>,
+    pub(super) reserve: Option<Reserve>,
 }
+
+/// Disks in place of what lies in the data directory: for tests. By default there are none.
+#[derive(Default)]
+pub struct Disks {
+    /// The log's.
+    pub log: Option<Arc<dyn binlog::Disk>>,
+    /// That of each group's store.
+    pub store: Option<StoreDisks>,
+}
+
+/// The disk of each group's store.
+pub type StoreDisks = Box<dyn Fn(GroupId) -> Box<dyn store::Disk>>;
 
 /// The file of starts, shared by those who raise the ceiling.
 struct StartsFile(Mutex<Starts>);
@@ -66,50 +82,49 @@ impl Ceiling for NoCeiling {
 }
 
 /// Opens and recovers what the configuration says.
-pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Opened, Fault> {
-    open_over(config, clock, None)
-}
-
-/// As [`open`], with the log on this disk instead of the data directory's own.
-pub(super) fn open_over(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    log_disk: Option<Arc<dyn binlog::Disk>>,
-) -> Result<Opened, Fault> {
+pub(super) fn open_on(config: &Config, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Opened, Fault> {
     match &config.keep {
         Keep::Nothing => open_nothing(config),
-        Keep::Data(data) => open_data(config, data, clock, log_disk),
+        Keep::Data(data) => open_data(config, data, clock, disks),
     }
 }
 
 fn open_nothing(config: &Config) -> Result<Opened, Fault> {
     let placement = placement(&config.placement)?;
-    let shared = Arc::new(shared(config, 0, Version(u64::MAX)));
+    let shared = Arc::new(shared(config, 0, Version(u64::MAX), Arc::default()));
     let group = |id| {
         Group::new(GroupId(id), Arc::clone(&shared), None, memory(config, &placement, &shared), Version::ZERO)
     };
     let groups = (0..placement.group_count.get()).map(group).collect();
-    Ok(Opened { placement, groups, shared, ceiling: Arc::new(NoCeiling), directory: None, cluster: None })
+    Ok(Opened {
+        placement,
+        groups,
+        shared,
+        ceiling: Arc::new(NoCeiling),
+        directory: None,
+        cluster: None,
+        ledger: None,
+        reserve: None,
+    })
 }
 
-fn open_data(
-    config: &Config,
-    data: &Data,
-    clock: &Arc<dyn Clock>,
-    log_disk: Option<Arc<dyn binlog::Disk>>,
-) -> Result<Opened, Fault> {
+fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Opened, Fault> {
     let began = Instant::now();
     let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(config)))?;
     let placement = placement_of(&identity)?;
-    let disk = match log_disk {
-        Some(disk) => disk,
+    let disk = match &disks.log {
+        Some(disk) => Arc::clone(disk),
         None => Arc::new(RealDisk::open(&directory.binlog())?),
     };
-    let (mut starts, incarnation, floor) = Starts::open(Arc::clone(&disk))?;
+    let timings: Arc<Timings> = Arc::default();
+    let disk: Arc<dyn binlog::Disk> = Arc::new(TimedDisk { disk, timings: Arc::clone(&timings) });
+    let reserve = directory.reserve()?;
+    let (mut starts, incarnation, floor) = on_reserve(&reserve, || Starts::open(Arc::clone(&disk)))?;
     let ceiling = Version::at(UnixMs(clock.now().0.max(floor.ms()) + CEILING_AHEAD_MS));
     starts.raise(ceiling)?;
-    let shared = Arc::new(shared(config, identity.server, ceiling));
-    let stores = open_stores(config, &directory, &identity)?;
+    let shared = Arc::new(shared(config, identity.server, ceiling, Arc::clone(&timings)));
+    let mut ledger = directory.ledger(&identity)?;
+    let stores = open_stores(config, &directory, &identity, &mut ledger, disks)?;
     let rows: u64 = stores.iter().map(|store| store.state().rows).sum();
     let dir = data.dir.display();
     log::info!("{dir}: {} groups with {rows} items opened in {:?}", stores.len(), began.elapsed());
@@ -129,21 +144,45 @@ fn open_data(
         })
         .collect();
     let options = log_options(config, data, identity.server, incarnation);
-    let log = recover(disk, options, &groups)?;
+    let archive = data.archive.as_deref().map(open_archive).transpose()?;
+    let log = recover(disk, options, archive, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
-    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory), cluster: None })
+    let (ledger, reserve) = (Some(Mutex::new(ledger)), Some(reserve));
+    Ok(Opened {
+        placement,
+        groups,
+        shared,
+        ceiling,
+        directory: Some(directory),
+        cluster: None,
+        ledger,
+        reserve,
+    })
+}
+
+/// Does what needs a little room on the disk; once more with that of the reserve when there is no other.
+fn on_reserve<T>(reserve: &Reserve, mut work: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+    match work() {
+        Err(fault) if fault.kind == FaultKind::DiskFull && reserve.give_up() => work(),
+        done => done,
+    }
+}
+
+fn open_archive(path: &std::path::Path) -> Result<Arc<dyn binlog::Disk>, Fault> {
+    Ok(Arc::new(RealDisk::open(path)?))
 }
 
 /// Replays the log into the groups and opens it for writing.
 fn recover(
     disk: Arc<dyn binlog::Disk>,
     options: binlog::Options,
+    archive: Option<Arc<dyn binlog::Disk>>,
     groups: &[Group],
 ) -> Result<Arc<binlog::Log>, Fault> {
     let began = Instant::now();
     let mut applied: u64 = 0;
-    let recovery = Recovery::open(disk, options)?;
+    let recovery = Recovery::open(disk, options)?.archived_to(archive);
     let mut told = 0;
     let recovered = recovery.replay(
         |lsn, entry| {
@@ -199,19 +238,27 @@ fn open_stores(
     config: &Config,
     directory: &Directory,
     identity: &directory::Identity,
+    ledger: &mut Ledger,
+    disks: &Disks,
 ) -> Result<Vec<Store>, Fault> {
     let group_count = identity.group_count;
     let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
     let cache_bytes = (bytes / CACHE_PART / usize::from(group_count.max(1))).max(CACHE_BYTES_MIN);
-    let open = |id| {
+    let mut open = |id| {
         let group = GroupId(id);
         let owner = GroupIdentity { directory_id: identity.directory_id, group, group_count };
-        Store::open(&directory.group(group), owner, StoreOptions { cache_bytes })
+        let options = StoreOptions { cache_bytes };
+        let store = match &disks.store {
+            Some(disk) => Store::open_on(disk(group), owner, options)?,
+            None => Store::open(&directory.group(group), owner, options)?,
+        };
+        ledger.admit(group, store.path(), store.made())?;
+        Ok(store)
     };
-    (0..group_count).map(open).collect()
+    (0..group_count).map(&mut open).collect()
 }
 
-fn shared(config: &Config, server: u16, ceiling: Version) -> Shared {
+fn shared(config: &Config, server: u16, ceiling: Version, timings: Arc<Timings>) -> Shared {
     let bytes = usize::try_from(config.memory.bytes).unwrap_or(usize::MAX);
     Shared {
         log: OnceLock::new(),
@@ -221,6 +268,7 @@ fn shared(config: &Config, server: u16, ceiling: Version) -> Shared {
         version_ceiling: AtomicU64::new(ceiling.0),
         bell: Default::default(),
         dirty_bytes_max: AtomicU64::new(config.memory.bytes / DIRTY_PART),
+        timings,
         trouble: Default::default(),
     }
 }
@@ -264,14 +312,8 @@ fn wanted(config: &Config) -> Wanted {
     let choice = &config.placement;
     Wanted {
         group_count: choice.group_count.map(u16::from),
-        hash: choice.hash.map(|hash| match hash {
-            Hash::Larder => directory::HashName::Larder,
-            Hash::Fastdht => directory::HashName::Fastdht,
-        }),
-        hash_tag: choice.hash_tag.map(|tag| match tag {
-            HashTag::Braces => directory::HashTag::Braces,
-            HashTag::None => directory::HashTag::None,
-        }),
+        hash: choice.hash,
+        hash_tag: choice.hash_tag,
         server: server_number(config),
     }
 }
@@ -279,14 +321,8 @@ fn wanted(config: &Config) -> Wanted {
 fn placement_of(identity: &directory::Identity) -> Result<Placement, Fault> {
     placement(&PlacementChoice {
         group_count: std::num::NonZeroU16::new(identity.group_count),
-        hash: Some(match identity.hash {
-            directory::HashName::Larder => Hash::Larder,
-            directory::HashName::Fastdht => Hash::Fastdht,
-        }),
-        hash_tag: Some(match identity.hash_tag {
-            directory::HashTag::Braces => HashTag::Braces,
-            directory::HashTag::None => HashTag::None,
-        }),
+        hash: Some(identity.hash),
+        hash_tag: Some(identity.hash_tag),
     })
 }
 

@@ -73,9 +73,14 @@ pub(super) fn tell(network: &Network, addresses: &[SocketAddr]) -> Result<(), Fa
         .map_err(|error| Fault::io("cannot write the port file", path, &error))
 }
 
-/// Where clients come in, in words for the log.
-pub(super) fn named(network: &Network, addresses: &[SocketAddr]) -> String {
+/// Where clients come in.
+pub(super) fn listed(network: &Network, addresses: &[SocketAddr]) -> Vec<String> {
     let socket = network.unix_socket.iter().map(|unix| unix.path.display().to_string());
-    let all: Vec<String> = addresses.iter().map(SocketAddr::to_string).chain(socket).collect();
+    addresses.iter().map(SocketAddr::to_string).chain(socket).collect()
+}
+
+/// The same in words for the log.
+pub(super) fn named(network: &Network, addresses: &[SocketAddr]) -> String {
+    let all = listed(network, addresses);
     if all.is_empty() { "no address (-p 0 without -s)".into() } else { all.join(", ") }
 }

@@ -1,9 +1,9 @@
 //! What clients are told of the configuration: to the codec its limits, to `stats settings` its lines.
 
 use crate::base::time::UnixMs;
-use crate::config::{Config, Fsync, Keep, ListenAddr};
+use crate::config::{Config, Fsync, Keep, ListenAddr, Protocol};
 use crate::dispatch::stats::Settings;
-use crate::proto::Limits;
+use crate::proto::{Limits, Protocols};
 
 /// What the codec must know.
 pub(super) fn limits(config: &Config) -> Limits {
@@ -13,6 +13,12 @@ pub(super) fn limits(config: &Config) -> Limits {
         dump_enabled: config.allow.dump,
         watch_enabled: config.allow.watch,
         shutdown_enabled: config.allow.shutdown,
+        protocols: match config.allow.protocol {
+            Protocol::Auto => Protocols::Any,
+            Protocol::Ascii => Protocols::Text,
+            Protocol::Binary => Protocols::Binary,
+        },
+        sasl: config.allow.sasl,
     }
 }
 
@@ -36,9 +42,18 @@ pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
         started,
         threads: config.network.threads,
         max_connections: config.network.connections_max,
+        shown: config.shown,
         idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
         lines: lines(config),
         durability: durability(config),
+    }
+}
+
+fn binding_protocol(config: &Config) -> &'static str {
+    match config.allow.protocol {
+        Protocol::Auto => "auto-negotiate",
+        Protocol::Ascii => "ascii",
+        Protocol::Binary => "binary",
     }
 }
 
@@ -69,8 +84,8 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
     lines.push(("reqs_per_event", config.network.turn_requests.to_string()));
     lines.push(("cas_enabled", on(config.allow.cas)));
     lines.push(("tcp_backlog", config.network.backlog.to_string()));
-    lines.push(("binding_protocol", "auto-negotiate".into()));
-    lines.push(("auth_enabled_sasl", "no".into()));
+    lines.push(("binding_protocol", binding_protocol(config).into()));
+    lines.push(("auth_enabled_sasl", on(config.allow.sasl)));
     lines.push(("auth_enabled_ascii", on(config.allow.auth_file.is_some())));
     lines.push(("item_size_max", config.memory.item_bytes_max.to_string()));
     lines.extend(constants(&[
@@ -100,19 +115,22 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("temporary_ttl", "61"),
     ]));
     lines.push(("idle_timeout", config.network.idle_timeout_s.unwrap_or(0).to_string()));
-    lines.extend(constants(&[
-        ("watcher_logbuf_size", "262144"),
-        ("worker_logbuf_size", "65536"),
-        ("read_buf_mem_limit", "0"),
-        ("track_sizes", "no"),
-        ("inline_ascii_response", "no"),
-        ("ssl_enabled", "no"),
-        ("num_napi_ids", "0"),
-        ("memory_file", "(null)"),
-        ("client_flags_size", "4"),
-    ]));
+    lines.extend(constants(&BUFFERS));
+    lines.push(("track_sizes", on(config.shown.sizes)));
+    lines.extend(constants(&LAST));
     lines
 }
+
+const BUFFERS: [(&str, &str); 3] =
+    [("watcher_logbuf_size", "262144"), ("worker_logbuf_size", "65536"), ("read_buf_mem_limit", "0")];
+/// The lines behind all others.
+const LAST: [(&str, &str); 5] = [
+    ("inline_ascii_response", "no"),
+    ("ssl_enabled", "no"),
+    ("num_napi_ids", "0"),
+    ("memory_file", "(null)"),
+    ("client_flags_size", "4"),
+];
 
 fn constants(rows: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     rows.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()

@@ -12,12 +12,13 @@ use std::thread::{self, JoinHandle};
 
 use super::ShutDown;
 use super::open::Opened;
+use crate::admin::{Observed, Pulse, Recorder, View};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::time::Clock;
 use crate::binlog::Subscription;
 use crate::config::Config;
 use crate::conn::registry::{Registry, Traffic};
-use crate::dispatch::{Control, Dispatch, prefixes::Prefixes, users::Users};
+use crate::dispatch::{Control, Dispatch, dump::Crawler, prefixes::Prefixes, users::Users};
 use crate::group::keeper::{Bell, Keeper};
 use crate::group::sweep::Sweeper;
 use crate::group::warmup::{Warmth, warm_up};
@@ -35,6 +36,9 @@ pub(super) struct Threads {
     sweep_bell: Arc<Bell>,
     keeper: Arc<Keeper>,
     dispatch: Arc<Dispatch>,
+    /// What each worker records for whoever looks.
+    recorders: Vec<Arc<Recorder>>,
+    pulse: Arc<Pulse>,
     control: Arc<Wiring>,
     /// Locked until everything has ended.
     _directory: Option<Directory>,
@@ -79,9 +83,10 @@ pub(super) fn dispatch(
         traffic: traffic.to_vec(),
         users: config.allow.auth_file.clone().map(Users::open).transpose()?,
         control,
-        crawler: Default::default(),
+        crawler: Crawler::new(config.shown.crawler),
         prefixes: Prefixes::new(config.prefixes.delimiter, config.prefixes.counted),
         flushes: AtomicU64::new(0),
+        inspections: AtomicU64::new(0),
         auth_commands: AtomicU64::new(0),
         auth_errors: AtomicU64::new(0),
     })
@@ -95,6 +100,7 @@ impl Threads {
         bound: Vec<Bound>,
         opened: Opened,
         shut_down: ShutDown,
+        pulse: Arc<Pulse>,
     ) -> Result<Threads, Fault> {
         let stop = Arc::new(AtomicBool::new(false));
         let registry = Arc::new(Registry::default());
@@ -108,6 +114,9 @@ impl Threads {
             shared: Arc::clone(&opened.shared),
             clock: Arc::clone(&clock),
             ceiling: opened.ceiling,
+            ledger: opened.ledger,
+            reserve: opened.reserve,
+            compactor: Default::default(),
             stop: Arc::clone(&stop),
         });
         let mut threads = Threads {
@@ -119,6 +128,8 @@ impl Threads {
             sweep_bell: Arc::default(),
             keeper,
             dispatch: Arc::clone(&dispatch),
+            recorders: traffic.iter().map(|_| Arc::default()).collect(),
+            pulse,
             control,
             _directory: opened.directory,
         };
@@ -183,7 +194,7 @@ impl Threads {
         let mut inlets = Vec::new();
         let mut workers = Vec::new();
         for (index, traffic) in traffic.into_iter().enumerate() {
-            let worker = Worker::new(index, traffic, around.clone())?;
+            let worker = Worker::new(index, traffic, around.with(self.backend(index, &around.clock)))?;
             let (inlet, wake) = worker.inlet();
             self.wakes.push(Arc::clone(&wake));
             inlets.push((inlet, wake));
@@ -206,6 +217,18 @@ impl Threads {
         self.serving
             .push(spawn("listener", move || ended("listener", listener.run())).map_err(io::Error::other)?);
         Ok(())
+    }
+
+    /// The backend as this worker uses it.
+    fn backend(&self, worker: usize, clock: &Arc<dyn Clock>) -> Arc<Observed> {
+        let recorder = self.recorders.get(worker).cloned().unwrap_or_default();
+        let (dispatch, pulse) = (Arc::clone(&self.dispatch), Arc::clone(&self.pulse));
+        Arc::new(Observed::new(dispatch, recorder, pulse, Arc::clone(clock)))
+    }
+
+    /// What there is to look at.
+    pub(super) fn view(&self, clock: Arc<dyn Clock>, addresses: Vec<String>) -> View {
+        View { dispatch: Arc::clone(&self.dispatch), recorders: self.recorders.clone(), clock, addresses }
     }
 
     /// Lets the log wake the workers.

@@ -1,11 +1,14 @@
 //! Writing: the only place that opens write transactions. A checkpoint's chunk, the settling of due deadlines and the
-//! purge of flushed rows each are one durable transaction; the read snapshot is renewed behind it.
+//! purge of flushed rows each are one durable transaction; the read snapshot is renewed behind it. A compaction writes
+//! through the same tables into a file of its own.
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use redb::{Database, ReadableDatabase, Table, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, Table, WriteTransaction};
 
+use super::compaction::Changed;
 use super::deadlines::{self, Due, Gathered, ListingId};
 use super::guard::{About, Trouble, guard};
 use super::parts::Cut;
@@ -18,6 +21,7 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::item::Item;
 use crate::base::limits::KEY_BYTES_MAX;
 use crate::base::lsn::Lsn;
+use crate::base::time::Deadline;
 use crate::base::version::Version;
 
 /// What becomes of one key in a checkpoint.
@@ -120,7 +124,14 @@ impl Store {
         if due.is_empty() {
             return Ok(Settled::default());
         }
-        self.transact(About::Whole, |tables| tables.settle(&due, now_s))
+        let swaps = &self.swaps;
+        self.transact(About::Whole, |tables| {
+            // Their numbers mean nothing in a file that has taken the place of theirs; it lists the keys itself.
+            if due.swaps != swaps.load(Ordering::SeqCst) {
+                return Ok(Settled::default());
+            }
+            tables.settle(&due, now_s)
+        })
     }
 
     /// Removes up to `limit` rows behind `after` that the checkpointed flush mark covers.
@@ -178,12 +189,18 @@ impl Store {
     ) -> Result<T, Fault> {
         let path = self.disk.path();
         let is_new = self.ensure_open(writer)?;
-        let Some(database) = &writer.database else {
+        let Writer { database: Some(database), changed, .. } = writer else {
             return Err(Fault::new(FaultKind::Io, "the database is closed").at(path));
         };
         let (value, snapshot) = guard(path, &self.watch, about, || {
-            let value = write(database, is_new.then_some(&self.identity), work, || self.let_go(database))?;
-            Ok((value, Snapshot::of(&database.begin_read()?)?))
+            let work_on = Work {
+                identity: is_new.then_some(&self.identity),
+                changed: changed.as_mut(),
+                before_commit: Some(&|| self.let_go(database)),
+                ..Work::default()
+            };
+            let value = write(database, work_on, work)?;
+            Ok((value, Snapshot::of(&database.begin_read()?, self.lease())?))
         })?;
         if is_new {
             self.disk.publish().map_err(|error| Fault::io("publishing the new database", path, &error))?;
@@ -211,10 +228,12 @@ impl Store {
             log::error!("writes to this group stop: {fault}");
             writer.frozen = Some((fault.kind, fault.message.clone()));
         }
-        let unpublished = matches!(*self.view.read(), View::Empty);
+        // A renaming that was done and could not be synced has published it all the same.
+        let is_there = self.disk.exists().unwrap_or(true);
+        let unpublished = matches!(*self.view.read(), View::Empty) && !is_there;
         if unpublished {
-            self.close(writer);
-        } else if self.watch.has_failed() {
+            self.close(writer.database.take());
+        } else if self.watch.has_failed() || matches!(*self.view.read(), View::Empty) {
             // After a failed call redb refuses all others, reads too, until the file is opened again.
             self.reopen(writer);
         } else {
@@ -223,14 +242,33 @@ impl Store {
     }
 }
 
-/// One durable transaction; `identity` is written into a new file, `before_commit` is called when all is written.
-fn write<T>(
+/// What one transaction is besides its changes.
+pub(super) struct Work<'a> {
+    /// Written into a new file.
+    pub(super) identity: Option<&'a GroupIdentity>,
+    /// Durable, but for a file that nobody would miss.
+    pub(super) durability: Durability,
+    /// Where changed keys are noted.
+    pub(super) changed: Option<&'a mut Changed>,
+    /// Called when all is written.
+    pub(super) before_commit: Option<&'a dyn Fn()>,
+}
+
+impl Default for Work<'_> {
+    fn default() -> Self {
+        Work { identity: None, durability: Durability::Immediate, changed: None, before_commit: None }
+    }
+}
+
+/// One transaction.
+pub(super) fn write<T>(
     database: &Database,
-    identity: Option<&GroupIdentity>,
+    about: Work<'_>,
     work: impl FnOnce(&mut Tables<'_>) -> Result<T, Trouble>,
-    before_commit: impl FnOnce(),
 ) -> Result<T, Trouble> {
+    let Work { identity, durability, changed, before_commit } = about;
     let mut transaction = database.begin_write()?;
+    transaction.set_durability(durability)?;
     // One commit without it costs the next start a walk through the whole file.
     transaction.set_quick_repair(true);
     let value = {
@@ -241,47 +279,56 @@ fn write<T>(
         } else {
             read_record(&meta)?
         };
-        let mut tables = Tables::open(&transaction, record)?;
+        let mut tables = Tables::open(&transaction, record, changed)?;
         let value = work(&mut tables)?;
         let record = tables.finish()?;
         write_record(&mut meta, &record)?;
         value
     };
-    before_commit();
+    if let Some(before_commit) = before_commit {
+        before_commit();
+    }
     transaction.commit()?;
     Ok(value)
 }
 
 /// The tables of a write transaction and what is gathered on the way.
-struct Tables<'t> {
-    items: Table<'t, &'static [u8], &'static [u8]>,
-    parts: Table<'t, &'static [u8], &'static [u8]>,
+pub(super) struct Tables<'t> {
+    pub(super) items: Table<'t, &'static [u8], &'static [u8]>,
+    pub(super) parts: Table<'t, &'static [u8], &'static [u8]>,
     deadlines: Table<'t, ListingId, &'static [u8]>,
-    record: Record,
-    gathered: Gathered,
-    row: Vec<u8>,
-    piece_key: Vec<u8>,
+    pub(super) record: Record,
+    pub(super) gathered: Gathered,
+    changed: Option<&'t mut Changed>,
+    pub(super) row: Vec<u8>,
+    pub(super) piece_key: Vec<u8>,
 }
 
 impl<'t> Tables<'t> {
-    fn open(transaction: &'t WriteTransaction, record: Record) -> Result<Tables<'t>, Trouble> {
+    fn open(
+        transaction: &'t WriteTransaction,
+        record: Record,
+        changed: Option<&'t mut Changed>,
+    ) -> Result<Tables<'t>, Trouble> {
         Ok(Tables {
             items: transaction.open_table(ITEMS)?,
             parts: transaction.open_table(PARTS)?,
             deadlines: transaction.open_table(DEADLINES)?,
             record,
             gathered: Gathered::default(),
+            changed,
             row: Vec::new(),
             piece_key: Vec::new(),
         })
     }
 
     /// Writes row and pieces of an item, and lists its deadline if need be.
-    fn put(&mut self, key: &[u8], item: &Item<'_>) -> Result<(), Trouble> {
+    pub(super) fn put(&mut self, key: &[u8], item: &Item<'_>) -> Result<(), Trouble> {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             let message = format!("a key of {} bytes cannot be stored", key.len());
             return Err(Trouble::Fault(Fault::new(FaultKind::Unusable, message)));
         }
+        self.note(key);
         let value = item.value.bytes();
         let cut = Cut::of(key.len(), value.len());
         row::encode(&mut self.row, key, item, cut.head_bytes);
@@ -296,19 +343,30 @@ impl<'t> Tables<'t> {
             self.drop_pieces(key, old, &cut)?;
             self.forget(key, old);
         }
-        let state = &mut self.record.state;
-        state.rows += 1;
-        state.payload_bytes += payload_bytes(key, value.len());
-        state.version_max = state.version_max.max(item.stamp());
-        let old_deadline = old.map(|old| old.deadline);
-        if let Some(bucket) = deadlines::relisting(old_deadline, item.deadline, self.record.swept) {
-            self.gathered.list(bucket, key);
-        }
+        self.count_in(key, item, old.map(|old| old.deadline));
         Ok(())
     }
 
+    /// A row is there now, in the place of one with this deadline if there was one.
+    pub(super) fn count_in(&mut self, key: &[u8], item: &Item<'_>, old: Option<Deadline>) {
+        let state = &mut self.record.state;
+        state.rows += 1;
+        state.payload_bytes += payload_bytes(key, item.value.bytes().len());
+        state.version_max = state.version_max.max(item.stamp());
+        if let Some(bucket) = deadlines::relisting(old, item.deadline, self.record.swept) {
+            self.gathered.list(bucket, key);
+        }
+    }
+
+    fn note(&mut self, key: &[u8]) {
+        if let Some(changed) = &mut self.changed {
+            changed.note(key);
+        }
+    }
+
     /// Removes row and pieces of a key. Its listings vanish when they come up.
-    fn remove(&mut self, key: &[u8]) -> Result<(), Trouble> {
+    pub(super) fn remove(&mut self, key: &[u8]) -> Result<(), Trouble> {
+        self.note(key);
         let Some(old) = facts_of(key, self.items.remove(key)?)? else { return Ok(()) };
         self.drop_pieces(key, &old, &Cut::default())?;
         self.forget(key, &old);

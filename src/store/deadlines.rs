@@ -70,6 +70,11 @@ impl Gathered {
         self.entries.push((bucket, start, self.keys.len()));
     }
 
+    /// What was gathered, bytes of keys.
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.len()
+    }
+
     /// How many keys were gathered.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
@@ -134,6 +139,8 @@ pub struct Due {
     pub(super) packed: Vec<u8>,
     /// Whether more are waiting.
     pub(super) more: bool,
+    /// Of which file they are: how many compactions came before.
+    pub(super) swaps: u64,
 }
 
 /// How many keys a listing names; a damaged one is counted as far as it goes.
@@ -142,7 +149,7 @@ pub(super) fn count_in_listing(listing: &[u8]) -> usize {
 }
 
 /// The keys that are packed in `packed`, each behind its length.
-fn keys_in(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn keys_in(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Rest(packed);
     std::iter::from_fn(move || {
         let [len] = rest.take::<1>()?;

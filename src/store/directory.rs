@@ -1,7 +1,7 @@
 //! The data directory: whose it is, what was decided when it was made, and that one process at a time uses it.
 //!
-//! `larder.id` holds the identity, `larder.lock` is locked while a process lives, `binlog/` and `groups/` hold the data.
-//! FORMAT.md draws the identity.
+//! `larder.id` holds the identity, `larder.ledger` what the groups' files must hold (`ledger.rs`), `larder.lock` is
+//! locked while a process lives, `binlog/` and `groups/` hold the data. FORMAT.md draws them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -10,66 +10,27 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::disk::sync_directory_of;
+use super::ledger::{LEDGER_FILE, LEDGER_UNPUBLISHED, Ledger};
+use super::reserve::Reserve;
 use super::row::Rest;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{GROUPS_DEFAULT, GROUPS_MAX};
 use crate::base::lsn::GroupId;
+use crate::base::placement::{Hash, HashTag};
 
 const IDENTITY_FILE: &str = "larder.id";
 const IDENTITY_UNPUBLISHED: &str = "larder.id.new";
 const LOCK_FILE: &str = "larder.lock";
 /// What may lie in a directory that is to become ours: what a first start leaves that was cut short, and what the file
 /// system puts there itself.
-const HARMLESS: [&str; 3] = [IDENTITY_UNPUBLISHED, LOCK_FILE, "lost+found"];
+const HARMLESS: [&str; 5] = [IDENTITY_UNPUBLISHED, LOCK_FILE, LEDGER_FILE, LEDGER_UNPUBLISHED, "lost+found"];
 
 /// What leads the identity file.
 const MAGIC: [u8; 8] = *b"larderid";
-/// The format of the data directory that this version writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+/// The format of the data directory that this version writes, and the only one that it reads.
+const FORMAT: u32 = 2;
 /// The length of the identity file, bytes.
 const IDENTITY_BYTES: usize = 32;
-
-/// How a key becomes a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum HashName {
-    /// XXH3-64.
-    #[default]
-    Larder = 1,
-    /// FastDHT's arithmetic.
-    Fastdht = 2,
-}
-
-impl HashName {
-    /// The word on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            HashName::Larder => "larder",
-            HashName::Fastdht => "fastdht",
-        }
-    }
-}
-
-/// Which part of a key is hashed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum HashTag {
-    /// The text between the first braces, if there is one.
-    #[default]
-    Braces = 1,
-    /// All of it.
-    None = 2,
-}
-
-impl HashTag {
-    /// The word on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            HashTag::Braces => "braces",
-            HashTag::None => "none",
-        }
-    }
-}
 
 /// What the command line asks for: what is given has to agree with what the directory has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +38,7 @@ pub struct Wanted {
     /// `--groups`, 1 to [`GROUPS_MAX`].
     pub group_count: Option<u16>,
     /// `--hash`.
-    pub hash: Option<HashName>,
+    pub hash: Option<Hash>,
     /// `--hash-tag`.
     pub hash_tag: Option<HashTag>,
     /// The server's number in versions, 10 bits.
@@ -92,7 +53,7 @@ pub struct Identity {
     /// Logical groups.
     pub group_count: u16,
     /// How a key becomes a group.
-    pub hash: HashName,
+    pub hash: Hash,
     /// Which part of a key is hashed.
     pub hash_tag: HashTag,
     /// The server's number in versions.
@@ -122,7 +83,7 @@ impl Directory {
         let lock = lock(path)?;
         let identity = match read_identity(path)? {
             Some(identity) => identity,
-            None => write_identity(path, fresh(wanted))?,
+            None => found(path, fresh(wanted))?,
         };
         check(path, wanted, identity)?;
         let directory = Directory { path: path.clone(), _lock: lock };
@@ -133,9 +94,54 @@ impl Directory {
         Ok((directory, identity))
     }
 
+    /// Opens a data directory that is there, for this process alone, and makes nothing in it but the lock's file.
+    ///
+    /// # Errors
+    /// As [`Directory::open`]; `Unusable` when there is no data directory.
+    pub fn open_stopped(path: &Path) -> Result<(Directory, Identity), Fault> {
+        let path =
+            &std::path::absolute(path).map_err(|error| Fault::io("resolving the path", path, &error))?;
+        let missing = || {
+            Fault::new(FaultKind::Unusable, format!("not a data directory: it has no {IDENTITY_FILE}"))
+                .at(path)
+        };
+        if !path.join(IDENTITY_FILE).exists() {
+            return Err(missing());
+        }
+        let lock = lock(path)?;
+        let identity = read_identity(path)?.ok_or_else(missing)?;
+        Ok((Directory { path: path.clone(), _lock: lock }, identity))
+    }
+
     /// Its absolute path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The ledger of its groups.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is missing or damaged, `Mismatch` when it is not this directory's or of a newer format.
+    pub fn ledger(&self, identity: &Identity) -> Result<Ledger, Fault> {
+        Ledger::open(&self.path, identity.directory_id, identity.group_count)
+    }
+
+    /// A new ledger in the place of one that is lost or damaged: it expects nothing of any file.
+    ///
+    /// # Errors
+    /// `Io` or `DiskFull`.
+    pub fn remake_ledger(&self, identity: &Identity) -> Result<Ledger, Fault> {
+        Ledger::make(&self.path, identity.directory_id, identity.group_count)
+            .map_err(|error| Fault::io("making the ledger", &self.path, &error))?;
+        self.ledger(identity)
+    }
+
+    /// The room that is kept for a full disk.
+    ///
+    /// # Errors
+    /// `Io` when its file cannot be made; a full disk is none.
+    pub fn reserve(&self) -> Result<Reserve, Fault> {
+        Reserve::open(&self.path)
     }
 
     /// The directory of the binlog's segments.
@@ -239,6 +245,13 @@ fn fresh(wanted: Wanted) -> Identity {
     }
 }
 
+/// Makes a new data directory: the ledger first, so that a directory with an identity has one.
+fn found(path: &Path, identity: Identity) -> Result<Identity, Fault> {
+    Ledger::make(path, identity.directory_id, identity.group_count)
+        .map_err(|error| unusable("making the ledger", path, &error))?;
+    write_identity(path, identity)
+}
+
 /// Publishes an identity: complete under another name first, so that half of one is never seen.
 fn write_identity(path: &Path, identity: Identity) -> Result<Identity, Fault> {
     let [unpublished, published] = [IDENTITY_UNPUBLISHED, IDENTITY_FILE].map(|name| path.join(name));
@@ -273,7 +286,13 @@ fn read_identity(path: &Path) -> Result<Option<Identity>, Fault> {
     let format = rest.take().map(u32::from_le_bytes).ok_or_else(damaged)?;
     if format > FORMAT {
         let message = format!(
-            "this data directory has format {format}, this version reads up to {FORMAT}: start the newer larder that wrote it"
+            "this data directory has format {format}, this version reads {FORMAT}: start the newer larder that wrote it"
+        );
+        return Err(Fault::new(FaultKind::Mismatch, message).at(path));
+    }
+    if format < FORMAT {
+        let message = format!(
+            "this data directory has format {format}, this version reads {FORMAT}: start the older larder that wrote it"
         );
         return Err(Fault::new(FaultKind::Mismatch, message).at(path));
     }
@@ -285,7 +304,7 @@ fn encode(identity: &Identity) -> Vec<u8> {
     body.extend_from_slice(&FORMAT.to_le_bytes());
     body.extend_from_slice(&identity.directory_id.to_le_bytes());
     body.extend_from_slice(&identity.group_count.to_le_bytes());
-    body.extend_from_slice(&[identity.hash as u8, identity.hash_tag as u8]);
+    body.extend_from_slice(&[identity.hash.code(), identity.hash_tag.code()]);
     body.extend_from_slice(&identity.server.to_le_bytes());
     body.extend_from_slice(&[0, 0]);
     let mut bytes = MAGIC.to_vec();
@@ -300,8 +319,7 @@ fn decode(mut rest: Rest<'_>) -> Option<Identity> {
     let group_count = u16::from_le_bytes(rest.take()?);
     let [hash, hash_tag] = rest.take()?;
     let server = u16::from_le_bytes(rest.take()?);
-    let hash = [HashName::Larder, HashName::Fastdht].into_iter().find(|name| *name as u8 == hash)?;
-    let hash_tag = [HashTag::Braces, HashTag::None].into_iter().find(|tag| *tag as u8 == hash_tag)?;
+    let (hash, hash_tag) = (Hash::from_code(hash)?, HashTag::from_code(hash_tag)?);
     (1..=GROUPS_MAX).contains(&group_count).then_some(Identity {
         directory_id,
         group_count,
@@ -315,11 +333,11 @@ fn decode(mut rest: Rest<'_>) -> Option<Identity> {
 fn check(path: &Path, wanted: Wanted, has: Identity) -> Result<(), Fault> {
     let differences = [
         differs("--groups", wanted.group_count.map(|n| n.to_string()), has.group_count.to_string()),
-        differs("--hash", wanted.hash.map(|hash| hash.word().to_owned()), has.hash.word().to_owned()),
+        differs("--hash", wanted.hash.map(|hash| hash.name().to_owned()), has.hash.name().to_owned()),
         differs(
             "--hash-tag",
-            wanted.hash_tag.map(|tag| tag.word().to_owned()),
-            has.hash_tag.word().to_owned(),
+            wanted.hash_tag.map(|tag| tag.name().to_owned()),
+            has.hash_tag.name().to_owned(),
         ),
         differs("--server-id", wanted.server.map(|n| n.to_string()), has.server.to_string()),
     ];

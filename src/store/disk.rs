@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use redb::backends::FileBackend;
@@ -17,8 +17,8 @@ use crate::base::fault::{Fault, FaultKind};
 
 /// Where one group's database lies.
 ///
-/// A database is made under another name and published by a rename after its first commit, so that a crash while it
-/// is made leaves nothing that looks like a database.
+/// A database is made under another name and published by a rename when it is whole, in the place of an older one if
+/// there is one: a crash while it is made leaves nothing that looks like a database.
 pub trait Disk: fmt::Debug + Send + Sync {
     /// The name of the published file, for messages.
     fn path(&self) -> &Path;
@@ -30,6 +30,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn create(&self) -> io::Result<Box<dyn StorageBackend>>;
     /// Publishes the file made last, durably.
     fn publish(&self) -> io::Result<()>;
+    /// Drops what was made and not published.
+    fn discard(&self) -> io::Result<()>;
     /// Length and allocated space of the published file, bytes; zeros when there is none.
     fn space(&self) -> io::Result<(u64, u64)>;
 }
@@ -74,6 +76,13 @@ impl Disk for FileDisk {
         sync_directory_of(&self.path)
     }
 
+    fn discard(&self) -> io::Result<()> {
+        match fs::remove_file(&self.unpublished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn space(&self) -> io::Result<(u64, u64)> {
         match fs::metadata(&self.path) {
             Ok(facts) => Ok((facts.len(), facts.blocks() * 512)),
@@ -99,11 +108,22 @@ pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
 pub(super) struct Watch {
     first: Arc<Mutex<Option<(&'static str, io::Error)>>>,
     walked: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
 }
 
 impl Watch {
     pub(super) fn clear(&self) {
         *self.first.lock() = None;
+    }
+
+    /// A watch on another file of the same group.
+    pub(super) fn sibling(&self) -> Watch {
+        Watch { written: Arc::clone(&self.written), ..Watch::default() }
+    }
+
+    /// What was written since the start, bytes.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Whether redb refuses this backend until it is opened again.
@@ -171,6 +191,7 @@ impl StorageBackend for Watched {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.watch.written.fetch_add(data.len() as u64, Ordering::Relaxed);
         self.watch.note("writing", self.inner.write(offset, data))
     }
 

@@ -85,7 +85,7 @@ fn redb_fault(path: &Path, about: About<'_>, error: redb::Error) -> Fault {
         }
         redb::Error::DatabaseAlreadyOpen => Fault::new(FaultKind::Locked, error.to_string()).at(path),
         redb::Error::UpgradeRequired(_) => Fault::new(FaultKind::Mismatch, error.to_string()).at(path),
-        error => Fault::new(FaultKind::Corrupt, format!("{about}: {error}")).at(path),
+        error => Fault::new(FaultKind::Corrupt, format!("{about}: {error}; restore this group")).at(path),
     }
 }
 

@@ -1,27 +1,34 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
-//! Owns: the data directory's identity and lock ([`directory`]), the files of the groups and everything in them.
-//! `FORMAT.md` specifies every row.
+//! Owns: the data directory's identity and lock ([`directory`]), what the groups' files must hold (`ledger.rs`), the
+//! room kept for a full disk (`reserve.rs`), the files of the groups and everything in them, and looking at files that no
+//! server uses ([`check`]). `FORMAT.md` specifies every row. [`sim`] is a disk for tests.
 //!
-//! May import: `base`, redb, crc32c.
+//! May import: `base`, redb, crc32c, nix for the room on the disk.
 //!
 //! Invariants:
-//! * only `checkpoint.rs` opens write transactions; items and `applied_lsn` commit together, quick repair always on;
+//! * only `checkpoint.rs` opens write transactions, `compaction.rs` on a file that is not the group's yet; items and `applied_lsn` commit together, quick repair always on;
 //! * every call into redb goes through `guard.rs`: a panic or an error in it comes out as a fault with file and keys;
 //! * every row carries our own checksum, checked on every read;
 //! * a fault while writing stops further writes, except a full disk, which passes;
 //! * every stored row with a deadline is listed in the index of deadlines (`deadlines.rs` says where).
 //!
-//! Start reading at [`Store`], then `checkpoint.rs` for writing and `snapshot.rs` for reading.
+//! Start reading at [`Store`], then `checkpoint.rs` for writing, `snapshot.rs` for reading and
+//! `compaction.rs` for how space is given back.
 
+pub mod check;
 mod checkpoint;
+mod compaction;
 mod deadlines;
 pub mod directory;
 mod disk;
 mod guard;
+mod ledger;
 mod parts;
 mod record;
+mod reserve;
 mod row;
+pub mod sim;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -29,23 +36,28 @@ mod tests;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 
 pub use self::checkpoint::{Committed, End, Purged, RowChange, Settled};
+use self::compaction::Changed;
+pub use self::compaction::{Compaction, Step};
 pub use self::deadlines::Due;
 use self::deadlines::ListingId;
 pub use self::disk::{Disk, FileDisk};
 use self::disk::{Watch, Watched};
 use self::guard::{About, Trouble, guard};
+pub use self::ledger::Ledger;
 pub use self::record::State;
 use self::record::{Record, check_identity};
+pub use self::reserve::Reserve;
 use self::snapshot::Snapshot;
 pub use self::snapshot::{Resume, RowBuffer, ScanLimits};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::item::Item;
-use crate::base::lsn::GroupId;
+use crate::base::lsn::{GroupId, Lsn};
 
 /// Key to row.
 const ITEMS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("items");
@@ -87,6 +99,12 @@ pub struct Figures {
     pub rows: u64,
     /// Keys in the index of deadlines, counted with repeats.
     pub listed: u64,
+    /// How often it was compacted since the start.
+    pub compactions: u64,
+    /// Keys and values that compactions copied.
+    pub rewritten_bytes: u64,
+    /// What was written to the file and to those that took its place.
+    pub written_bytes: u64,
 }
 
 /// The file of one group. Any thread reads; one at a time writes.
@@ -98,6 +116,11 @@ pub struct Store {
     /// Taken before `view`.
     writer: Mutex<Writer>,
     view: RwLock<View>,
+    /// How many compactions have replaced the file.
+    swaps: AtomicU64,
+    rewritten_bytes: AtomicU64,
+    /// Given to every snapshot of the file as it is now.
+    lease: Mutex<Arc<()>>,
 }
 
 /// The writing side.
@@ -106,6 +129,17 @@ struct Writer {
     database: Option<Arc<Database>>,
     /// Why no more is written.
     frozen: Option<(FaultKind, String)>,
+    /// While a compaction copies: what changes meanwhile.
+    changed: Option<Changed>,
+    /// Files that were replaced and may still be read.
+    replaced: Vec<Retired>,
+}
+
+/// A file that was replaced.
+struct Retired {
+    database: Option<Arc<Database>>,
+    /// The lease of its snapshots.
+    lease: Arc<()>,
 }
 
 /// What readers see.
@@ -146,8 +180,12 @@ impl Store {
             watch: Watch::default(),
             writer: Mutex::new(Writer::default()),
             view: RwLock::new(View::Empty),
+            swaps: AtomicU64::new(0),
+            rewritten_bytes: AtomicU64::new(0),
+            lease: Mutex::default(),
         };
         let path = store.disk.path();
+        store.discard();
         let exists = store.disk.exists().map_err(|error| Fault::io("looking for the file", path, &error))?;
         if exists {
             let (database, snapshot) = store.open_published()?;
@@ -160,6 +198,16 @@ impl Store {
     /// How far the file is, as of the last commit.
     pub fn state(&self) -> State {
         self.record().state
+    }
+
+    /// How far the file is, `None` when there is none.
+    pub fn made(&self) -> Option<Lsn> {
+        (!matches!(*self.view.read(), View::Empty)).then(|| self.state().applied_lsn)
+    }
+
+    /// The name of the file.
+    pub fn path(&self) -> &Path {
+        self.disk.path()
     }
 
     /// Reads the item of `key`; `buffer` is reused from read to read.
@@ -208,11 +256,14 @@ impl Store {
     /// # Errors
     /// As [`Store::read`].
     pub fn due(&self, now_s: u32, limit: usize) -> Result<Due, Fault> {
+        // Ahead of the snapshot: what is read from a newer file is at worst taken for an older one's.
+        let swaps = self.swaps.load(Ordering::SeqCst);
         let Some(snapshot) = self.snapshot()? else { return Ok(Due::default()) };
-        guard(self.disk.path(), &self.watch, About::Whole, || snapshot.due(now_s, limit))
+        let due = guard(self.disk.path(), &self.watch, About::Whole, || snapshot.due(now_s, limit))?;
+        Ok(Due { swaps, ..due })
     }
 
-    /// What it takes.
+    /// What it takes, and what compactions did.
     ///
     /// # Errors
     /// `Io` when the file cannot be asked.
@@ -226,6 +277,9 @@ impl Store {
             payload_bytes: record.state.payload_bytes,
             rows: record.state.rows,
             listed: record.listed,
+            compactions: self.swaps.load(Ordering::SeqCst),
+            rewritten_bytes: self.rewritten_bytes.load(Ordering::Relaxed),
+            written_bytes: self.watch.written_bytes(),
         })
     }
 
@@ -296,7 +350,7 @@ impl Store {
             let database = self.build(inner)?;
             let transaction = database.begin_read()?;
             check_identity(&transaction.open_table(META)?, &self.identity)?;
-            let snapshot = Snapshot::of(&transaction)?;
+            let snapshot = Snapshot::of(&transaction, self.lease())?;
             if self.watch.has_walked() {
                 log::warn!("{}: not closed cleanly; all of it was read to open it", path.display());
             }
@@ -305,18 +359,18 @@ impl Store {
     }
 
     fn build(&self, inner: Box<dyn redb::StorageBackend>) -> Result<Database, Trouble> {
-        let watched = Watched { inner, watch: self.watch.clone() };
-        let watch = self.watch.clone();
-        let mut builder = Builder::new();
-        builder.set_cache_size(self.options.cache_bytes).set_repair_callback(move |_| watch.note_walk());
-        Ok(builder.create_with_backend(watched)?)
+        build(inner, &self.watch, self.options.cache_bytes)
+    }
+
+    fn lease(&self) -> Arc<()> {
+        Arc::clone(&self.lease.lock())
     }
 
     /// Closes the database and opens it again: what redb wants after a failed call.
     fn reopen(&self, writer: &mut Writer) {
         let mut view = self.view.write();
         *view = View::Broken(FaultKind::Io, "the file is being opened again".to_owned());
-        self.close(writer);
+        self.close(writer.database.take());
         *view = View::from(self.open_published().map(|(database, snapshot)| {
             writer.database = Some(Arc::new(database));
             snapshot
@@ -332,11 +386,12 @@ impl Store {
     }
 
     fn snapshot_of(&self, database: &Database) -> Result<Snapshot, Fault> {
-        guard(self.disk.path(), &self.watch, About::Whole, || Snapshot::of(&database.begin_read()?))
+        guard(self.disk.path(), &self.watch, About::Whole, || {
+            Snapshot::of(&database.begin_read()?, self.lease())
+        })
     }
 
-    fn close(&self, writer: &mut Writer) {
-        let database = writer.database.take();
+    fn close(&self, database: Option<Arc<Database>>) {
         let closed = guard(self.disk.path(), &self.watch, About::Whole, || {
             drop(database);
             Ok(())
@@ -347,12 +402,40 @@ impl Store {
     }
 }
 
+impl std::ops::AddAssign<&Figures> for Figures {
+    fn add_assign(&mut self, other: &Figures) {
+        self.file_bytes += other.file_bytes;
+        self.allocated_bytes += other.allocated_bytes;
+        self.payload_bytes += other.payload_bytes;
+        self.rows += other.rows;
+        self.listed += other.listed;
+        self.compactions += other.compactions;
+        self.rewritten_bytes += other.rewritten_bytes;
+        self.written_bytes += other.written_bytes;
+    }
+}
+
 impl Drop for Store {
     fn drop(&mut self) {
         *self.view.write() = View::Empty;
         let mut writer = std::mem::take(&mut *self.writer.lock());
-        self.close(&mut writer);
+        for Retired { database, .. } in writer.replaced.drain(..) {
+            self.close(database);
+        }
+        self.close(writer.database.take());
     }
+}
+
+fn build(
+    inner: Box<dyn redb::StorageBackend>,
+    watch: &Watch,
+    cache_bytes: usize,
+) -> Result<Database, Trouble> {
+    let walked = watch.clone();
+    let watched = Watched { inner, watch: watch.clone() };
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes).set_repair_callback(move |_| walked.note_walk());
+    Ok(builder.create_with_backend(watched)?)
 }
 
 impl From<Result<Snapshot, Fault>> for View {

@@ -47,7 +47,7 @@ pub(super) struct Cut {
 /// One piece of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    class: Class,
+    pub(super) class: Class,
     number: u32,
     /// Where in the value it lies.
     pub(super) range: Range<usize>,

@@ -1,6 +1,7 @@
 //! Reading: a snapshot of the tables, kept open between commits, single reads and scans through it.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadTransaction};
@@ -62,20 +63,32 @@ pub(super) struct Selected {
 /// The tables as one commit left them.
 pub(super) struct Snapshot {
     items: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    parts: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    deadlines: ReadOnlyTable<ListingId, &'static [u8]>,
+    pub(super) parts: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    pub(super) deadlines: ReadOnlyTable<ListingId, &'static [u8]>,
     pub(super) record: Record,
+    /// Shared by all snapshots of one file: it is closed when only its owner has the lease.
+    _lease: Arc<()>,
 }
 
 impl Snapshot {
     /// Opens the tables in `transaction`; the handles keep it alive.
-    pub(super) fn of(transaction: &ReadTransaction) -> Result<Snapshot, Trouble> {
-        let meta = transaction.open_table(META)?;
+    pub(super) fn of(transaction: &ReadTransaction, lease: Arc<()>) -> Result<Snapshot, Trouble> {
+        let record = read_record(&transaction.open_table(META)?)?;
+        Snapshot::with(transaction, record, lease)
+    }
+
+    /// As [`Snapshot::of`], with another record than the file's.
+    pub(super) fn with(
+        transaction: &ReadTransaction,
+        record: Record,
+        lease: Arc<()>,
+    ) -> Result<Snapshot, Trouble> {
         Ok(Snapshot {
             items: transaction.open_table(ITEMS)?,
             parts: transaction.open_table(PARTS)?,
             deadlines: transaction.open_table(DEADLINES)?,
-            record: read_record(&meta)?,
+            record,
+            _lease: lease,
         })
     }
 

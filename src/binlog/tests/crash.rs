@@ -190,3 +190,34 @@ fn a_failed_write_or_sync_is_final() {
         assert!(!log.pool_round());
     }
 }
+
+#[test]
+fn what_a_replay_hands_out_survives_power_loss_at_once() {
+    for seed in 0..20 {
+        let disk = SimDisk::new();
+        let (log, ..) = start(&disk, Fsync::EverySec).unwrap();
+        append_batch(&log, 1..4);
+        log.sync_round().unwrap();
+        for first in (4..40).step_by(4) {
+            append_batch(&log, first..first + 4);
+        }
+        let disk = disk.after_kill();
+        let (recovery, mut cuts) = (recovery_of(&disk), Vec::new());
+        // A store may commit a record as soon as it has it: the power goes right behind each.
+        let each = |lsn, _: &Entry<'_>| {
+            cuts.push((lsn, disk.after_power_cut(seed)));
+            Ok(())
+        };
+        recovery.replay(each, |_| ()).unwrap();
+        assert_eq!(cuts.len(), 39);
+        for (lsn, disk) in cuts {
+            let (_, entries, report) = start(&disk, Fsync::EverySec).unwrap();
+            assert!(
+                report.end >= lsn,
+                "seed {seed}: a store may hold LSN {lsn}, the log ends at {}",
+                report.end
+            );
+            assert_eq!(entries.len() as u64, report.end.0);
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod ceiling;
 mod crash;
 mod damage;
 mod golden;
+mod keeping;
 mod records;
 mod space;
 mod threads;
@@ -87,6 +88,13 @@ fn start_with(disk: &SimDisk, fsync: Fsync, floor: Lsn) -> Result<(Arc<Log>, Ent
     )?;
     let report = recovered.report.clone();
     Ok((recovered.finish(floor)?, entries, report))
+}
+
+/// A log that is about to be replayed.
+fn recovery_of(disk: &SimDisk) -> Recovery {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (_, incarnation, _) = Starts::open(Arc::clone(&disk)).unwrap();
+    Recovery::open(disk, options(Fsync::EverySec, incarnation)).unwrap()
 }
 
 /// What a worker and the log thread do between them when there is something to write.

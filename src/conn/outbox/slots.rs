@@ -236,9 +236,9 @@ impl Ahead {
         self.runs_mut().for_each(|run| run.release(safe));
     }
 
-    pub(super) fn fail_waiting(&mut self, safe: Lsn, text: &[u8]) {
+    pub(super) fn fail_waiting(&mut self, safe: Lsn, lose: &dyn Fn(&[u8], &mut Vec<u8>)) {
         let before: usize = self.runs().map(Outbox::unsent_bytes).sum();
-        self.runs_mut().for_each(|run| run.fail_waiting(safe, text));
+        self.runs_mut().for_each(|run| run.fail_waiting(safe, lose));
         let after: usize = self.runs().map(Outbox::unsent_bytes).sum();
         self.bytes = self.bytes.saturating_sub(before) + after;
     }
@@ -357,7 +357,7 @@ mod tests {
         let slot = outbox.reserve();
         put(&mut outbox, "gone ", 8);
         put(&mut outbox, "free ", 0);
-        outbox.fail_waiting(Lsn(3), b"ERR ");
+        outbox.fail_waiting(Lsn(3), |_, out| out.put(b"ERR "));
         outbox.fill(slot, said("there "));
         assert_eq!(drain(&mut outbox), "safe ERR there ERR free ");
         assert_eq!(outbox.unsent_bytes(), 0);

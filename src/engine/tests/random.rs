@@ -62,6 +62,7 @@ fn request(parts: &Parts) -> Op<'_> {
             touch,
             vivify,
             recache_below_s: one.then_some(parts.exptime),
+            touches_first: three,
             held_cas: compare,
             new_cas,
             unnoticed: three,

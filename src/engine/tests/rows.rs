@@ -38,6 +38,7 @@ const GET: Get = Get {
     touch: None,
     vivify: None,
     recache_below_s: None,
+    touches_first: false,
     held_cas: None,
     new_cas: None,
     unnoticed: false,
@@ -119,8 +120,14 @@ fn reads_that_create() {
     let touched = Get { touch: Some(Exptime(500)), recache_below_s: Some(99), ..viv };
     rows(&[
         (None, Op::Get(viv), "hit \"\" f0 new t-1>t30 W", "Vivify \"\" f0 new t30 won base 0"),
-        (None, Op::Get(touched), "hit \"\" f0 new t-1>t500 W", "Vivify \"\" f0 new t500 won base 0"),
+        (None, Op::Get(touched), "hit \"\" f0 new t-1>t30 W", "Vivify \"\" f0 new t30 won base 0"),
         (held("x", 9, PLAIN), Op::Get(viv), "hit \"x\" f7 c50 t9>t9", "-"),
+        (
+            held("x", 9, PLAIN),
+            Op::Get(Get { touches_first: true, ..touched }),
+            "hit \"x\" f7 c50 t9>t500",
+            "Touch c50 t500 base 40",
+        ),
         (held("x", 9, PLAIN), Op::Get(touched), "hit \"x\" f7 c50 t9>t500 W", "Win c50 t500 won base 40"),
         (
             None,
@@ -331,7 +338,8 @@ fn counts() {
         (held("5", 9, PLAIN), cas(0), "6 new t9>t50", "Incr \"6\" f7 new t50 base 40 delta 1"),
         (held("5", 9, PLAIN), cas(49), "Exists", "-"),
         (held("x", 9, PLAIN), cas(49), "Exists", "-"),
-        // A stale count stays stale.
+        // A stale count stays stale, unless it outgrows its place.
+        (held("9", 9, S.with(W)), Op::Arith(MA), "10 new t9>t9", "Incr \"10\" f7 new t9 base 40 delta 1"),
         (
             held("5", 9, S.with(W)),
             Op::Arith(Arith { new_cas: Some(3), ..MA }),
@@ -343,8 +351,8 @@ fn counts() {
         (
             None,
             Op::Arith(Arith { touch: Some(Exptime(99)), new_cas: Some(3), ..initial }),
-            "7 c3 t-1>t99",
-            "Vivify \"7\" f0 c3 t99 base 0",
+            "7 c3 t-1>t30",
+            "Vivify \"7\" f0 c3 t30 base 0",
         ),
         (held("5", 9, PLAIN), Op::Arith(initial), "6 new t9>t9", "Incr \"6\" f7 new t9 base 40 delta 1"),
     ]);
@@ -420,6 +428,7 @@ fn what_counts_as_a_use() {
         (None, add, Not),
         (held("5", 9, PLAIN), Op::Arith(MA), Used),
         (held("5", 9, Marks::FETCHED), Op::Arith(MA), Fetched),
+        (held("9", 9, Marks::FETCHED), Op::Arith(MA), Used),
         (held("5", 9, PLAIN), Op::Delete(Delete { invalidate: true, ..MD }), Not),
     ] {
         let stamp = Stamp { now: NOW, version: Version(100) };

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::file::read_with;
-use super::tools::{self, Init};
 use super::*;
 use crate::base::lsn::GroupId;
+use crate::route::topology::tools::{self, Init};
 use crate::route::{Hash, HashTag};
 
 /// Two servers, eight groups. Line 1 is the version.

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::super::directory::*;
 use super::*;
 use crate::base::limits::GROUPS_DEFAULT;
+use crate::base::placement::{Hash, HashTag};
 
 const ANY: Wanted = Wanted { group_count: None, hash: None, hash_tag: None, server: None };
 
@@ -17,9 +18,9 @@ fn mode_of(path: &Path) -> u32 {
 fn a_directory_is_made_private_and_keeps_what_was_decided() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("deep").join("data");
-    let wanted = Wanted { group_count: Some(8), hash: Some(HashName::Fastdht), server: Some(5), ..ANY };
+    let wanted = Wanted { group_count: Some(8), hash: Some(Hash::Fastdht), server: Some(5), ..ANY };
     let (directory, made) = Directory::open(&path, wanted).unwrap();
-    assert_eq!((made.group_count, made.hash, made.server), (8, HashName::Fastdht, 5));
+    assert_eq!((made.group_count, made.hash, made.server), (8, Hash::Fastdht, 5));
     assert_eq!(mode_of(&path), 0o700);
     assert_eq!(mode_of(&path.join("larder.id")), 0o600);
     assert_eq!(directory.group(GroupId(7)), path.join("groups").join("00007.redb"));
@@ -49,13 +50,7 @@ fn refusals() {
     type Damage = fn(&Path);
     let table: [(&str, Damage, Wanted, FaultKind, &str); 11] = [
         ("groups", |_| (), Wanted { group_count: Some(32), ..ANY }, FaultKind::Mismatch, "--groups 64"),
-        (
-            "hash",
-            |_| (),
-            Wanted { hash: Some(HashName::Fastdht), ..ANY },
-            FaultKind::Mismatch,
-            "--hash larder",
-        ),
+        ("hash", |_| (), Wanted { hash: Some(Hash::Fastdht), ..ANY }, FaultKind::Mismatch, "--hash larder"),
         (
             "tag",
             |_| (),
@@ -101,7 +96,7 @@ fn leftovers_of_a_first_start_are_ours() {
 fn make_newer(path: &Path) {
     let file = path.join("larder.id");
     let mut bytes = fs::read(&file).unwrap();
-    bytes[12] = 2;
+    bytes[12] = 3;
     let crc = crc32c::crc32c(&bytes[12..]);
     bytes[8..12].copy_from_slice(&crc.to_le_bytes());
     fs::write(file, bytes).unwrap();
@@ -166,4 +161,37 @@ fn a_group_file_of_somebody_else_is_refused() {
         assert_eq!(refused.kind, FaultKind::Corrupt, "{refused}");
         assert_eq!(fs::read(&path).unwrap(), content, "something was written");
     }
+}
+
+/// A ledger of format 1, kept: what is written today is the same to the byte.
+#[test]
+fn the_golden_ledger_is_what_is_written() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol-tests/golden/ledger-1");
+    let root = tempfile::tempdir().unwrap();
+    Ledger::make(root.path(), 0xD1CE, 3).unwrap();
+    let mut ledger = Ledger::open(root.path(), 0xD1CE, 3).unwrap();
+    ledger.raise([5, 0, 9].into_iter().map(Lsn)).unwrap();
+    let written = fs::read(root.path().join("larder.ledger")).unwrap();
+    assert_eq!(written, fs::read(&golden).unwrap());
+    drop(ledger);
+    let mut ledger = Ledger::open(root.path(), 0xD1CE, 3).unwrap();
+    for (group, has, is_admitted) in [(0, 5, true), (0, 4, false), (1, 0, true), (2, 9, true), (2, 8, false)]
+    {
+        let path = root.path().join("00000.redb");
+        let admitted = ledger.admit(GroupId(group), &path, Some(Lsn(has)));
+        assert_eq!(admitted.is_ok(), is_admitted, "{group} {has}");
+    }
+    assert!(ledger.admit(GroupId(1), &root.path().join("00001.redb"), None).is_ok());
+    assert!(ledger.admit(GroupId(0), &root.path().join("00000.redb"), None).is_err());
+    for (id, groups, kind) in [(1, 3, FaultKind::Mismatch), (0xD1CE, 700, FaultKind::Corrupt)] {
+        assert_eq!(Ledger::open(root.path(), id, groups).unwrap_err().kind, kind);
+    }
+    let mut newer = written;
+    newer.truncate(4096);
+    newer[12] = 2;
+    let crc = crc32c::crc32c(&newer[12..]);
+    newer[8..12].copy_from_slice(&crc.to_le_bytes());
+    fs::write(root.path().join("larder.ledger"), newer).unwrap();
+    let refused = Ledger::open(root.path(), 0xD1CE, 3).unwrap_err();
+    assert!(refused.kind == FaultKind::Mismatch && refused.to_string().contains("newer larder"), "{refused}");
 }

@@ -74,6 +74,8 @@ pub(super) enum Plan {
 struct Shared {
     published: Mutex<Option<Arc<Mutex<Image>>>>,
     unpublished: Mutex<Option<Arc<Mutex<Image>>>>,
+    /// What the name stood for before a renaming that is not synced yet.
+    renamed_over: Mutex<Option<Option<Arc<Mutex<Image>>>>>,
     calls: AtomicU64,
     plan: Mutex<Plan>,
 }
@@ -87,6 +89,7 @@ impl SimDisk {
         SimDisk(Arc::new(Shared {
             published: Mutex::new(None),
             unpublished: Mutex::new(None),
+            renamed_over: Mutex::new(None),
             calls: AtomicU64::new(0),
             plan: Mutex::new(plan),
         }))
@@ -100,6 +103,11 @@ impl SimDisk {
         self.0.calls.load(Ordering::SeqCst)
     }
 
+    /// Whether a file is there that was made and not published.
+    pub(super) fn has_unpublished(&self) -> bool {
+        self.0.unpublished.lock().is_some()
+    }
+
     pub(super) fn open_store(&self) -> Result<Store, Fault> {
         Store::open_on(Box::new(self.clone()), IDENTITY, OPTIONS)
     }
@@ -108,6 +116,12 @@ impl SimDisk {
     pub(super) fn after_death(&self, power_cut: Option<&mut Random>) -> SimDisk {
         let disk = SimDisk::new(Plan::Work);
         let mut image = self.0.published.lock().as_ref().map(|image| image.lock().clone());
+        let mut power_cut = power_cut;
+        if let (Some(before), Some(random)) = (&*self.0.renamed_over.lock(), &mut power_cut)
+            && random.below(2) == 0
+        {
+            image = before.as_ref().map(|image| image.lock().clone());
+        }
         if let (Some(image), Some(random)) = (&mut image, power_cut) {
             image.lose_power(random);
         }
@@ -160,7 +174,16 @@ impl Disk for SimDisk {
 
     fn publish(&self) -> io::Result<()> {
         self.call()?;
-        *self.0.published.lock() = self.0.unpublished.lock().take();
+        let made = self.0.unpublished.lock().take().ok_or(io::ErrorKind::NotFound)?;
+        let before = self.0.published.lock().replace(made);
+        *self.0.renamed_over.lock() = Some(before);
+        self.call()?;
+        *self.0.renamed_over.lock() = None;
+        Ok(())
+    }
+
+    fn discard(&self) -> io::Result<()> {
+        *self.0.unpublished.lock() = None;
         Ok(())
     }
 
@@ -226,6 +249,11 @@ pub(super) struct Script {
 impl Script {
     pub(super) fn new(chunks: usize) -> Script {
         Script::of(chunks, 25, &[10, 100, 2100, 5000, 70_000])
+    }
+
+    /// Few rows of every kind, for a disk that fails at every call of something long.
+    pub(super) fn brief(chunks: usize) -> Script {
+        Script::of(chunks, 12, &[10, 100, 2100, 9000])
     }
 
     /// Many small rows, so that most of the file is the tree itself.

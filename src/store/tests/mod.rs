@@ -1,11 +1,13 @@
 //! Tests of the store as a whole, by subject.
 
+mod compaction;
 mod crash;
 mod damage;
 mod deadlines;
 mod directory;
 mod disk;
 mod model;
+mod space;
 
 use super::*;
 use crate::base::item::{Marks, Value};

@@ -1,167 +1,14 @@
-//! The rules of log, memory and store at the level of whole groups: each test fails when its rule is taken away.
-use std::io::IoSlice;
-use std::path::{Path, PathBuf};
+//! The rules of log, memory and store, one by one.
 use std::sync::Arc;
 
 use larder::base::command::{Delete, Key, Op};
 use larder::base::lsn::Lsn;
 use larder::base::time::Clock;
-use larder::binlog::sim::{SimDisk, Trouble};
-use larder::binlog::{Disk, State};
-use larder::conn::outbox::SLICES_MAX;
+use larder::binlog::sim::Trouble;
 use larder::conn::{Backend, Connection, Progress};
-use larder::group::{Asked, Group};
-use larder::server::Embedded;
-use larder::store::RowBuffer;
+use larder::group::Asked;
 
-use crate::drivers::TestClock;
-use crate::model::tiny;
-
-/// A server over a real data directory and a simulated log disk; nothing happens in it of itself.
-struct Rig {
-    folder: tempfile::TempDir,
-    fsync: &'static str,
-    /// Memory at the next start, when not what [`tiny`] has.
-    memory_bytes: Option<u64>,
-    clock: Arc<TestClock>,
-    disk: SimDisk,
-    server: Option<Embedded>,
-    conn: Connection,
-}
-
-impl Rig {
-    fn new(fsync: &'static str) -> Rig {
-        let mut rig = Rig {
-            folder: tempfile::tempdir().unwrap(),
-            fsync,
-            memory_bytes: None,
-            clock: TestClock::new(),
-            disk: SimDisk::new(),
-            server: None,
-            conn: Connection::default(),
-        };
-        rig.open();
-        rig
-    }
-
-    fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn open(&mut self) {
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let disk = Arc::new(self.disk.clone()) as Arc<dyn Disk>;
-        let mut config = tiny(Path::new(&self.data_dir()), self.fsync);
-        config.memory.bytes = self.memory_bytes.unwrap_or(config.memory.bytes);
-        self.server = Some(Embedded::open_with_log_on(&config, &clock, disk).unwrap());
-        self.conn = Connection::default();
-    }
-
-    /// Ends the server as a kill would, and begins again over what programs see of the disk.
-    fn kill(&mut self) {
-        self.server = None;
-        self.disk = self.disk.after_kill();
-        self.open();
-    }
-
-    /// Ends it by a power cut.
-    fn cut_power(&mut self, seed: u64) {
-        self.server = None;
-        self.disk = self.disk.after_power_cut(seed);
-        self.open();
-    }
-
-    fn server(&self) -> &Embedded {
-        self.server.as_ref().unwrap()
-    }
-
-    fn group(&self, key: &str) -> &Group {
-        self.server().backend.group_of(key.as_bytes()).unwrap()
-    }
-
-    /// What the keeper and the threads of the log do when writers wait.
-    fn keep(&self) {
-        self.server().tend_log();
-        self.server().keeper.tend();
-        self.server().tend_log();
-    }
-
-    fn sync(&self) {
-        let log = self.server().log().unwrap();
-        log.sync_past(log.appended_lsn()).unwrap();
-    }
-
-    /// Sends lines, `\n` for the end of one, and writes the log; how the turn ended.
-    fn send(&mut self, text: &str) -> Progress {
-        let bytes = text.replace('\n', "\r\n");
-        let backend = &self.server.as_ref().unwrap().backend;
-        let progress = self.conn.turn(bytes.as_bytes(), 100, self.clock.now(), backend);
-        backend.end_turn();
-        progress
-    }
-
-    /// What may leave now, lines ended by `\n`.
-    fn receive(&mut self) -> String {
-        let backend = &self.server.as_ref().unwrap().backend;
-        let safe = backend.safe_lsn();
-        if backend.is_stopped() {
-            self.conn.outbox.fail_waiting(safe, b"SERVER_ERROR lost\r\n");
-        }
-        self.conn.outbox.release(safe);
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let count = self.conn.outbox.ready(&mut slices);
-        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
-        self.conn.outbox.advance(bytes.len());
-        String::from_utf8(bytes).unwrap().replace('\r', "")
-    }
-
-    /// Sends, tends the log, receives.
-    fn ask(&mut self, text: &str) -> String {
-        self.send(text);
-        self.server().tend_log();
-        self.receive()
-    }
-
-    /// Sends, syncs, receives.
-    fn settle(&mut self, text: &str) -> String {
-        let mut progress = self.send(text);
-        for _ in 0..4 {
-            if progress != Progress::Parked {
-                break;
-            }
-            self.keep();
-            progress = self.send("");
-        }
-        assert_ne!(progress, Progress::Parked, "{text:?} is parked for ever");
-        self.sync();
-        self.server().tend_log();
-        self.receive()
-    }
-
-    fn cas_of(&mut self, key: &str) -> u64 {
-        let reply = self.settle(&format!("gets {key}\n"));
-        reply.split_whitespace().nth(4).unwrap_or_else(|| panic!("{reply:?}")).parse().unwrap()
-    }
-
-    fn row(&self, key: &str) -> Option<Vec<u8>> {
-        let mut row = RowBuffer::default();
-        let item = self.group(key).read_stored(key.as_bytes(), &mut row).unwrap();
-        item.map(|item| item.value.bytes().to_vec())
-    }
-
-    /// How many groups have everything in memory.
-    fn complete_groups(&self) -> u64 {
-        self.server().backend.groups.iter().map(|group| group.figures().complete_groups).sum()
-    }
-
-    fn checkpoint_all(&self) {
-        for group in self.server().backend.groups.iter() {
-            group.checkpoint().unwrap();
-        }
-    }
-}
-
-const HIT_V: &str = "VALUE k 0 1\nv\nEND\n";
+use super::{HIT_V, Rig};
 
 #[test]
 fn replies_wait_for_what_they_observed() {
@@ -193,7 +40,7 @@ fn replies_wait_for_what_they_observed() {
         assert_eq!(other.outbox.ready_bytes(), 0, "{observer:?} after {before:?} left before the sync");
         rig.sync();
         assert!(!rig.receive().is_empty());
-        std::mem::swap(&mut rig.conn, &mut other);
+        std::mem::swap(rig.conn.get_mut(), &mut other);
         assert_eq!(rig.receive(), reply, "{observer:?} after {before:?}");
         // What is safe is waited for no longer.
         rig.send(observer);
@@ -368,59 +215,6 @@ fn absent_in_memory_is_absent_only_while_memory_is_complete() {
         group.warm_up(|| true).unwrap();
     }
     assert_eq!(rig.complete_groups(), 0);
-}
-
-#[test]
-fn a_failed_sync_stops_writes_and_reads_of_what_is_durable_go_on() {
-    let mut rig = Rig::new("always");
-    assert_eq!(rig.settle("set safe 0 0 1\nv\n"), "STORED\n");
-    rig.send("set lost 0 0 1\nv\nget lost\nget safe\n");
-    rig.disk.fail_at(rig.disk.changes() + 1, Trouble::Fails);
-    let log = rig.server().log().unwrap();
-    assert!(log.sync_past(log.appended_lsn()).is_err());
-    assert!(matches!(log.state(), State::Stopped(_)));
-    assert_eq!(
-        rig.receive(),
-        "SERVER_ERROR lost\nSERVER_ERROR lost\nEND\nVALUE safe 0 1\nv\nEND\n",
-        "what waits above the durable LSN becomes an error"
-    );
-    rig.send("set more 0 0 1\nv\nget safe\nget lost\n");
-    let reply = rig.receive();
-    assert!(reply.starts_with("SERVER_ERROR "), "writes are refused: {reply:?}");
-    assert!(reply.contains("VALUE safe 0 1\nv\nEND\n"), "{reply:?}");
-    assert!(!reply.contains("VALUE lost"), "{reply:?}");
-    rig.send("stats larder\n");
-    let stats = rig.receive();
-    assert!(stats.contains("STAT log_state stopped\n"), "{stats}");
-    assert!(rig.group("lost").checkpoint().is_err(), "the checkpoint is frozen");
-    assert_eq!(rig.row("lost"), None);
-}
-
-#[test]
-fn a_full_disk_refuses_and_resumes_by_itself() {
-    let mut rig = Rig::new("everysec");
-    let value = "x".repeat(8000);
-    rig.disk.set_room(Some(0));
-    let mut refused = 0;
-    for round in 0..200 {
-        if rig.send(&format!("set k{round} 0 0 8000\n{value}\n")) == Progress::Parked {
-            // Parked requests are not held for ever either.
-            rig.keep();
-            rig.keep();
-            assert_ne!(rig.send(""), Progress::Parked, "round {round}");
-        }
-        rig.server().tend_log();
-        let reply = rig.receive();
-        refused += usize::from(reply == "SERVER_ERROR disk full\n");
-        assert!(reply == "STORED\n" || reply == "SERVER_ERROR disk full\n", "{reply:?}");
-        if refused > 2 {
-            break;
-        }
-    }
-    assert!(refused > 2);
-    rig.disk.set_room(None);
-    rig.server().tend_log();
-    assert_eq!(rig.settle("set k 0 0 1\nv\n"), "STORED\n");
 }
 
 #[test]

@@ -1,0 +1,236 @@
+//! Larder and a real memcached are sent the same random pipelines and must answer the same, byte for byte, but for what
+//! [`known::KNOWN`] lists. Cas numbers are compared by the order they are first seen in.
+//!
+//! Requests that a listed difference covers are asked alone behind the preparation of their pipeline, and must be
+//! answered alike or as listed; all others are one pipeline. What is not listed fails, and so does what no run has met.
+//! A failing pipeline is made as short as it gets.
+//!
+//! `LARDER_LONG=1` sends 100,000 pipelines instead of some thousands; `LARDER_SEED` names another seed.
+use std::net::SocketAddr;
+use std::thread;
+
+use crate::oracle::Oracle;
+use crate::process::Larder;
+use crate::skips::{self, say};
+
+mod generate;
+mod known;
+mod pair;
+mod pattern;
+
+use generate::{Generator, Pipeline, Request};
+use known::KNOWN;
+
+const SEED: u64 = 1645;
+/// Pipelines of the short and of the long form.
+const PIPELINES: u64 = 4_000;
+const PIPELINES_LONG: u64 = 100_000;
+/// Streams of pipelines, each with servers of its own: what one flushes is no other's.
+const LANES: u64 = 2;
+/// The clocks of the servers tick, and memcached's threads hold items for moments: a difference counts when it is met
+/// so many times in a row.
+const TRIES: usize = 3;
+/// Differences that are shown before the rest is left alone.
+const SHOWN: usize = 30;
+
+/// Two servers and what was met.
+struct Lane {
+    larder: Larder,
+    memcached: Oracle,
+    _folder: tempfile::TempDir,
+    pipelines: u64,
+    requests: u64,
+    alone: u64,
+    /// How often each listed difference was met.
+    met: Vec<u64>,
+    failures: Vec<String>,
+}
+
+impl Lane {
+    fn start(memcached: &std::path::Path) -> Lane {
+        let folder = tempfile::tempdir().unwrap();
+        // One group: a cas is unique among the keys of a group, and here it stands for its place in a row.
+        let larder = Larder::start(&folder.path().join("data"), &["--groups", "1", "-t", "1"]).unwrap();
+        let memcached = Oracle::start(memcached, &["-t".into(), "1".into()]).unwrap();
+        let met = vec![0; KNOWN.len()];
+        let (pipelines, requests, alone) = (0, 0, 0);
+        Lane { larder, memcached, _folder: folder, pipelines, requests, alone, met, failures: Vec::new() }
+    }
+
+    fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.larder.address(), self.memcached.address())
+    }
+
+    /// What the two say when they differ.
+    fn difference(&self, pipeline: &Pipeline) -> Option<(pair::Answer, pair::Answer)> {
+        let (larder, memcached) = self.addresses();
+        let mut last = None;
+        for _ in 0..TRIES {
+            let answers = (pair::ask(larder, pipeline), pair::ask(memcached, pipeline));
+            if answers.0 == answers.1 {
+                return None;
+            }
+            last = Some(answers);
+        }
+        last
+    }
+
+    fn run(&mut self, pipeline: &Pipeline) {
+        let is_covered =
+            |request: &Request| KNOWN.iter().any(|known| pattern::matches(known.pattern, request));
+        let (covered, free): (Vec<Request>, Vec<Request>) =
+            pipeline.requests.iter().cloned().partition(is_covered);
+        self.pipelines += 1;
+        self.requests += pipeline.requests.len() as u64;
+        let free = Pipeline { requests: free, ..pipeline.clone() };
+        if self.difference(&free).is_some() {
+            self.failures.push(self.shown(self.shortened(free)));
+        }
+        for request in covered {
+            self.alone += 1;
+            self.run_alone(request, pipeline);
+        }
+    }
+
+    /// A request that a listed difference covers.
+    fn run_alone(&mut self, request: Request, pipeline: &Pipeline) {
+        let requests = vec![b"mg nothing\r\n".to_vec(), request.clone()];
+        let alone = Pipeline { requests, counted: false, ..pipeline.clone() };
+        let Some((larder, memcached)) = self.difference(&alone) else { return };
+        let (larder, memcached) = (behind_miss(&larder), behind_miss(&memcached));
+        let is_listed = |known: &known::Known| {
+            pattern::matches(known.pattern, &request)
+                && known.larder.contains(&larder.as_str())
+                && known.memcached.contains(&memcached.as_str())
+        };
+        let listed: Vec<usize> = (0..KNOWN.len()).filter(|at| is_listed(&KNOWN[*at])).collect();
+        for at in &listed {
+            self.met[*at] += 1;
+        }
+        if listed.is_empty() {
+            self.failures.push(self.shown(alone));
+        }
+    }
+
+    /// Leaves out what can be left out while the two still differ.
+    fn shortened(&self, mut pipeline: Pipeline) -> Pipeline {
+        let mut shorter = |change: &dyn Fn(&mut Pipeline) -> bool| {
+            let mut next = pipeline.clone();
+            let is_shorter = change(&mut next) && self.difference(&next).is_some();
+            if is_shorter {
+                pipeline = next;
+            }
+            is_shorter
+        };
+        shorter(&|next| next.piece.take().is_some());
+        shorter(&|next| std::mem::take(&mut next.counted));
+        let mut at = 0;
+        while let Some(more) = shorter_at(&mut shorter, at, |next| &mut next.requests) {
+            at = more;
+        }
+        // The first three prepare the server itself.
+        let mut at = 3;
+        while let Some(more) = shorter_at(&mut shorter, at, |next| &mut next.preparation) {
+            at = more;
+        }
+        pipeline
+    }
+
+    fn shown(&self, pipeline: Pipeline) -> String {
+        let Some((larder, memcached)) = self.difference(&pipeline) else {
+            return "differed, and then no more\n".into();
+        };
+        let escaped = |requests: &[Request]| requests.concat().escape_ascii().to_string();
+        format!(
+            "prepared: {}\nsent: {} (pieces of {:?})\nlarder:    {:?}\nmemcached: {:?}\n",
+            escaped(&pipeline.preparation),
+            escaped(&pipeline.requests),
+            pipeline.piece,
+            larder.shown(),
+            memcached.shown()
+        )
+    }
+}
+
+/// The replies behind that to the `mg` before.
+fn behind_miss(answer: &pair::Answer) -> String {
+    let replies = answer.of_requests();
+    replies.strip_prefix("EN\r\n").map_or_else(|| format!("without EN: {replies}"), Into::into)
+}
+
+/// One attempt to leave out the request at `at`: where the next is, `None` when there is none.
+fn shorter_at(
+    shorter: &mut impl FnMut(&dyn Fn(&mut Pipeline) -> bool) -> bool,
+    at: usize,
+    list: fn(&mut Pipeline) -> &mut Vec<Request>,
+) -> Option<usize> {
+    let exists = std::cell::Cell::new(false);
+    let is_shorter = shorter(&|next| {
+        let list = list(next);
+        exists.set(at < list.len());
+        if exists.get() {
+            list.remove(at);
+        }
+        exists.get()
+    });
+    exists.get().then_some(if is_shorter { at } else { at + 1 })
+}
+
+/// Requests of every kind, at least so many bytes of them, that do not end the connection.
+pub(crate) fn well_framed(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut generator = Generator::new(seed);
+    let mut all = Vec::new();
+    while all.len() < bytes {
+        let requests = generator.pipeline().requests;
+        let ends = |request: &Request| request.len() > 2000 || request.starts_with(b"quit");
+        all.extend(requests.into_iter().filter(|request| !ends(request)).flatten());
+    }
+    all
+}
+
+#[test]
+fn larder_and_memcached_answer_alike() {
+    let Some(memcached) = skips::require("memcached") else { return };
+    let count =
+        if skips::long("100,000 pipelines sent to memcached too") { PIPELINES_LONG } else { PIPELINES };
+    let seed = std::env::var("LARDER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
+    let lanes: Vec<Lane> = thread::scope(|scope| {
+        let lane = |number: u64| {
+            let mut lane = Lane::start(&memcached);
+            let mut generator = Generator::new(seed + number);
+            while lane.pipelines < count / LANES && lane.failures.len() < SHOWN {
+                lane.run(&generator.pipeline());
+            }
+            lane
+        };
+        let lanes: Vec<_> = (0..LANES).map(|number| scope.spawn(move || lane(number))).collect();
+        lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
+    });
+    let sum = |figure: fn(&Lane) -> u64| lanes.iter().map(figure).sum::<u64>();
+    let met: Vec<u64> = (0..KNOWN.len()).map(|at| lanes.iter().map(|lane| lane.met[at]).sum()).collect();
+    say(&format!(
+        "differential: seeds {seed}..{}, {} pipelines of {} requests, {} of these alone; {} of {} listed differences met, \
+         {} times",
+        seed + LANES,
+        sum(|lane| lane.pipelines),
+        sum(|lane| lane.requests),
+        sum(|lane| lane.alone),
+        met.iter().filter(|count| **count > 0).count(),
+        KNOWN.len(),
+        met.iter().sum::<u64>()
+    ));
+    let failures: Vec<&String> = lanes.iter().flat_map(|lane| &lane.failures).collect();
+    assert!(
+        failures.is_empty(),
+        "{} differ:\n\n{}",
+        failures.len(),
+        failures.iter().map(|f| f.as_str()).collect::<Vec<_>>().join("\n")
+    );
+    let unmet: Vec<_> = KNOWN
+        .iter()
+        .zip(met)
+        .filter(|(_, met)| *met == 0)
+        .map(|(known, _)| (known.pattern, known.reason))
+        .collect();
+    assert!(unmet.is_empty(), "listed, but not met: {unmet:?}");
+}

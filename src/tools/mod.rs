@@ -1,0 +1,122 @@
+//! The commands of `larder` beside `serve`: one file each.
+//!
+//! Owns: reading their command lines, what they print, their exit codes; the client side of backup and dump.
+//!
+//! May import: everything below. Not `server`: a tool starts none.
+//!
+//! Invariants: results go to standard output, progress and complaints to standard error, a complaint is one line that
+//! says what to do; nothing that exists is overwritten; a command that changes a data directory holds its lock.
+//!
+//! A command is added by a file with its `Args` (clap) and `run`, a line in [`Command`] and in `perform`, and a line in
+//! the help of `serve` (`config/flags.rs`).
+//!
+//! Start reading at [`run`].
+
+mod backup;
+mod check;
+mod console;
+mod dump;
+mod load;
+mod moment;
+mod place;
+mod restore;
+mod server_link;
+mod shelves;
+mod text;
+mod verify;
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::base::fault::Fault;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+enum Stop {
+    /// The command line is wrong: what to write.
+    Usage(String),
+    /// A fault.
+    Fault(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
+    }
+}
+
+/// How a command ended, other than by a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It did what was asked.
+    Done,
+    /// It has found something wrong, and said so.
+    Refused,
+}
+
+/// Exit codes of all commands: done; a miss or a negative answer is 1.
+const DONE: u8 = 0;
+/// The command line cannot be understood.
+const USAGE: u8 = 2;
+/// Refused, or a fault.
+const FAULT: u8 = 3;
+
+/// What every command says at the end of its help.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 miss or negative answer, 2 usage, 3 refused or fault.";
+
+#[derive(Debug, Parser)]
+#[command(name = "larder", disable_version_flag = true, about = "A memcached that remembers: its tools.")]
+#[command(after_help = EXIT_CODES, subcommand_required = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Options),
+    Backup(backup::Options),
+    Restore(restore::Options),
+    Dump(dump::Options),
+    Load(load::Options),
+}
+
+/// Whether this first word is a command of the tools.
+pub fn has(word: &OsStr) -> bool {
+    let line = Line::command();
+    word == "help" || line.get_subcommands().any(|command| word == command.get_name())
+}
+
+/// Runs the command that `words`, those behind the program's name, ask for; its exit code.
+pub fn run(words: impl Iterator<Item = OsString>) -> u8 {
+    let line = match Line::try_parse_from(std::iter::once(OsString::from("larder")).chain(words)) {
+        Ok(line) => line,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE } else { DONE };
+        }
+    };
+    match perform(line.command) {
+        Ok(Verdict::Done) => DONE,
+        Ok(Verdict::Refused) => FAULT,
+        Err(Stop::Fault(fault)) => {
+            console::note(&format!("larder: {fault}"));
+            FAULT
+        }
+        Err(Stop::Usage(text)) => {
+            console::note(&format!("larder: {text}; `larder COMMAND --help` shows what can be written"));
+            USAGE
+        }
+    }
+}
+
+fn perform(command: Command) -> Result<Verdict, Stop> {
+    match command {
+        Command::Check(options) => check::run(&options),
+        Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => restore::run(&options),
+        Command::Dump(options) => dump::run(&options),
+        Command::Load(options) => load::run(&options),
+    }
+}
