@@ -18,6 +18,7 @@ mod client;
 mod command_line;
 mod crash;
 mod differential;
+mod disk_limit;
 mod drivers;
 mod durability;
 mod frames;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::search::position_of;
-use super::time::Exptime;
+use super::time::{Deadline, Exptime};
 
 /// One request, borrowed from the bytes it was read from.
 #[derive(Clone, Debug)]
@@ -98,6 +98,8 @@ pub enum Op<'a> {
     Inspect,
     /// Remove it if its deadline has come or a flush covers it: what the sweeper asks.
     Expire,
+    /// Remove it for room on the disk if its deadline comes at this one or before; [`Deadline::NEVER`]: whenever it comes.
+    Evict(Deadline),
 }
 
 impl Op<'_> {

@@ -176,6 +176,10 @@ pub const COMPACTION_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 /// It is taken again when the disk has so much, bytes.
 pub const RESERVE_ROOM_BYTES: u64 = 3 * RESERVE_BYTES;
+/// `--disk-limit` by default, hundredths of the file system.
+pub const DISK_PERCENT_DEFAULT: u8 = 90;
+/// The least that `--disk-limit` leaves to the groups' files, bytes.
+pub const DISK_BESIDE_LOG_MIN: u64 = 16 * 1024 * 1024;
 /// Items in one commit of a checkpoint while the reserve is given up: pages that one commit leaves serve the next.
 pub const SHORT_CHUNK_ITEMS: usize = 256;
 /// Bytes in one commit of a checkpoint while the reserve is given up.
