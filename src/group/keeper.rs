@@ -164,13 +164,11 @@ impl Keeper {
             group.checkpoint()?;
             self.trim()?;
             self.raise_ceiling(now)?;
+            // Under load that never pauses too.
+            self.mind_disk()?;
         }
         self.trim()?;
-        let room = self.keep_to_limit()?;
-        if !self.groups.iter().any(Group::is_frozen) {
-            self.judge_disk(room)?;
-        }
-        Ok(())
+        self.mind_disk()
     }
 
     /// On a full disk: once more, with the room of the reserve. Values are refused from here on, or they would take it.
@@ -180,6 +178,11 @@ impl Keeper {
             return self.round();
         }
         Err(fault)
+    }
+
+    fn mind_disk(&self) -> Result<(), Fault> {
+        let room = self.keep_to_limit()?;
+        if self.groups.iter().any(Group::is_frozen) { Ok(()) } else { self.judge_disk(room) }
     }
 
     /// The disk is full for as long as there is no room for the reserve; else its limit decides.
