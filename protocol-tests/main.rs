@@ -15,6 +15,7 @@ mod bad_input;
 mod budgets;
 mod capable;
 mod client;
+mod cold;
 mod command_line;
 mod crash;
 mod differential;

@@ -103,6 +103,11 @@ pub enum Op<'a> {
 }
 
 impl Op<'_> {
+    /// Whether what it finds on disk is worth a place in memory: not what is only looked at to be removed.
+    pub fn wants_memory(&self) -> bool {
+        !matches!(self, Op::Expire | Op::Evict(_))
+    }
+
     /// Whether the answer or the effect depends on what is stored now. A plain set does not look.
     pub fn needs_old(&self) -> bool {
         match self {

@@ -51,6 +51,8 @@ pub const SPARE_BUFFERS_MAX: usize = 64;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 20;
+/// Keys of one request that are looked up in one turn before the others are served: each may cost a read of the disk.
+pub const TURN_KEYS_MAX: usize = 1024;
 /// Connections (`-c`): default and bound.
 pub const CONNECTIONS_DEFAULT: usize = 1024;
 /// See [`CONNECTIONS_DEFAULT`].

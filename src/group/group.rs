@@ -202,8 +202,7 @@ impl Group {
     ) -> Result<Lsn, Busy> {
         let mut row = RowBuffer::default();
         let mut read: Option<(u64, Option<Item<'_>>)> = None;
-        let (mut cold_tries, mut admissions) = (0, 0);
-        let mut attempt = obstacle;
+        let (mut cold_tries, mut admissions, mut attempt) = (0, 0, obstacle);
         loop {
             match attempt {
                 Attempt::Done(lsn) => return Ok(lsn),
@@ -244,10 +243,8 @@ impl Group {
                     }
                     match found {
                         Ok(found) => {
-                            // What is only looked at to be removed is not worth a place.
-                            if let (Some(item), true) = (&found, generation == core.generation)
-                                && !matches!(asked.op, Op::Expire | Op::Evict(_))
-                            {
+                            let is_wanted = generation == core.generation && asked.op.wants_memory();
+                            if let (Some(item), true) = (&found, is_wanted) {
                                 core.warm(&asked.key.bytes, item);
                             }
                             read = Some((generation, found));
