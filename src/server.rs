@@ -168,6 +168,8 @@ impl Embedded {
             ceiling,
             ledger,
             reserve,
+            limiter: opened.limiter,
+            evictor: Default::default(),
             compactor: Default::default(),
             stop,
         };

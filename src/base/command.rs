@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::search::position_of;
-use super::time::Exptime;
+use super::time::{Deadline, Exptime};
 
 /// One request, borrowed from the bytes it was read from.
 #[derive(Clone, Debug)]
@@ -98,9 +98,16 @@ pub enum Op<'a> {
     Inspect,
     /// Remove it if its deadline has come or a flush covers it: what the sweeper asks.
     Expire,
+    /// Remove it for room on the disk if its deadline comes at this one or before; [`Deadline::NEVER`]: whenever it comes.
+    Evict(Deadline),
 }
 
 impl Op<'_> {
+    /// Whether what it finds on disk is worth a place in memory: not what is only looked at to be removed.
+    pub fn wants_memory(&self) -> bool {
+        !matches!(self, Op::Expire | Op::Evict(_))
+    }
+
     /// Whether the answer or the effect depends on what is stored now. A plain set does not look.
     pub fn needs_old(&self) -> bool {
         match self {

@@ -51,6 +51,8 @@ pub const SPARE_BUFFERS_MAX: usize = 64;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 20;
+/// Keys of one request that are looked up in one turn before the others are served: each may cost a read of the disk.
+pub const TURN_KEYS_MAX: usize = 1024;
 /// Connections (`-c`): default and bound.
 pub const CONNECTIONS_DEFAULT: usize = 1024;
 /// See [`CONNECTIONS_DEFAULT`].
@@ -176,6 +178,10 @@ pub const COMPACTION_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 /// It is taken again when the disk has so much, bytes.
 pub const RESERVE_ROOM_BYTES: u64 = 3 * RESERVE_BYTES;
+/// `--disk-limit` by default, hundredths of the file system.
+pub const DISK_PERCENT_DEFAULT: u8 = 90;
+/// The least that `--disk-limit` leaves to the groups' files, bytes.
+pub const DISK_BESIDE_LOG_MIN: u64 = 16 * 1024 * 1024;
 /// Items in one commit of a checkpoint while the reserve is given up: pages that one commit leaves serve the next.
 pub const SHORT_CHUNK_ITEMS: usize = 256;
 /// Bytes in one commit of a checkpoint while the reserve is given up.

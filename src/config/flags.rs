@@ -97,6 +97,12 @@ pub struct Flags {
     /// The size of the log: bytes, or with k, m, g
     #[arg(long, value_name = "SIZE")]
     pub log_size: Option<String>,
+    /// The most that the data directory takes of the disk: a size, or a part of the file system [default: 90%]
+    #[arg(long, value_name = "SIZE")]
+    pub disk_limit: Option<String>,
+    /// What happens to writes then: refuse, or evict what expires soonest and the coldest [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    pub on_full: Option<String>,
     /// Copy segments of the log to this directory before they are used again: for larder restore --archive
     #[arg(long, value_name = "DIR")]
     pub archive: Option<PathBuf>,

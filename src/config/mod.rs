@@ -27,6 +27,7 @@ pub use admin_port::Admin;
 pub use flags::{Flags, VERSION_LINE};
 pub use listen::ListenAddr;
 
+use crate::base::space::{DiskLimit, OnFull};
 use crate::route::{Hash, HashTag};
 
 /// What the server is to do, complete and valid.
@@ -113,6 +114,10 @@ pub struct Data {
     pub fsync: Fsync,
     /// All segments of the log, bytes; `None` leaves it to the server.
     pub log_bytes: Option<u64>,
+    /// What the data directory may take of the disk.
+    pub disk_limit: DiskLimit,
+    /// What happens to writes then.
+    pub on_full: OnFull,
     /// Where segments of the log are copied before they are used again, absolute.
     pub archive: Option<PathBuf>,
 }

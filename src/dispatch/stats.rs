@@ -389,6 +389,9 @@ impl Dispatch {
             ("compactions", space.compactions),
             ("compaction_rewritten_bytes", space.rewritten_bytes),
         ]);
+        table.row("disk_state", self.shared.trouble.name());
+        table.row("disk_used_bytes", self.shared.disk_use.taken.load(Ordering::Relaxed));
+        table.row("disk_limit_bytes", self.shared.disk_use.limit.load(Ordering::Relaxed));
         let amplification = space.allocated_bytes as f64 / space.payload_bytes.max(1) as f64;
         table.row("store_space_amplification", format_args!("{amplification:.2}"));
     }

@@ -333,6 +333,11 @@ impl Hot {
         }
     }
 
+    /// Whether a key is in memory, or was dropped from it lately (of keys dropped long ago a few are taken for such).
+    pub fn knows(&self, key: &[u8]) -> bool {
+        self.locate(key).is_some() || self.ghosts.has(self.index.hash(key))
+    }
+
     fn keep_large(&mut self, value: Bytes) -> Body<'static> {
         self.account.take(large::cost(value.len()));
         Body::Large(self.large.add(value))

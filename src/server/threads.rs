@@ -115,6 +115,8 @@ impl Threads {
             ceiling: opened.ceiling,
             ledger: opened.ledger,
             reserve: opened.reserve,
+            limiter: opened.limiter,
+            evictor: Default::default(),
             compactor: Default::default(),
             stop: Arc::clone(&stop),
         });
