@@ -21,14 +21,37 @@ const HELP: &str = concat!(
 /// What else there is, at the end of `-h`: the tools have their own help.
 const COMMANDS: &str = "\
 Commands:
-  serve    Serve: what larder does when no command is named, with the options above
-  check    Verify the data directory of a stopped server, or a backup
-  backup   Copy what a running server holds, consistent at one moment
-  restore  Make a data directory of a backup
-  dump     Write the items of a running server as text
-  load     Read such text into a running server
+  serve        Serve: what larder does when no command is named, with the options above
+  get          Read items
+  set          Store a value
+  touch        Give items a new time to live
+  delete       Remove items
+  incr         Count up or down, and print the number
+  cat          Write a value to standard output, nothing but its bytes
+  ls           List keys
+  stats        Print a server's figures
+  top          Watch a server's figures, each second anew
+  watch        Print what happens on a server as it happens
+  where        Tell where keys live: their group and servers
+  cluster      Make, change and check the map of a cluster
+  check        Verify the data directory of a stopped server, or a backup
+  backup       Copy what a running server holds, consistent at one moment
+  restore      Make a data directory of a backup
+  dump         Write the items of a running server as text
+  load         Read such text into a running server
+  completions  Print the completions of a shell
+  man          Print the manual page, or write those of all commands
 
 `larder COMMAND --help` says more about each.";
+
+/// What the manual page of `serve` shows.
+pub const SERVE_EXAMPLES: &str = "\
+Examples:
+  larder -m 1024 --data-dir /var/lib/larder
+  larder serve --config /etc/larder.toml -v
+  larder --memory-only -l 127.0.0.1 -p 11212
+
+Exit codes: 0 ended as asked, 2 usage, 3 refused or fault.";
 
 /// The flags of `larder [serve]` as they were written. A flag that is given twice means what it said last.
 #[derive(Clone, Debug, Parser)]

@@ -24,7 +24,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 pub use admin_port::Admin;
-pub use flags::{Flags, VERSION_LINE};
+pub use flags::{Flags, SERVE_EXAMPLES, VERSION_LINE};
 pub use listen::ListenAddr;
 
 use crate::route::{Hash, HashTag};
