@@ -1,10 +1,11 @@
 //! What can be written: every flag as raw text.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use super::Stop;
 
@@ -69,6 +70,10 @@ Exit codes: 0 ended as asked, 2 usage, 3 refused or fault.";
 )]
 #[allow(missing_docs)] // Each is documented by the text that `-h` prints.
 pub struct Flags {
+    /// Take flags from this TOML file, by their long names; those on the command line win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// TCP port; 0 for no TCP, -1 for any free port [default: 11211]
     #[arg(short, long, value_name = "NUM")]
     pub port: Option<String>,
@@ -169,7 +174,7 @@ pub struct Flags {
     #[arg(short = 'B', long, value_name = "NAME")]
     pub protocol: Option<String>,
     /// Count by key prefix, which ends at this character
-    #[arg(short = 'D', value_name = "CHAR", allow_hyphen_values = true)]
+    #[arg(short = 'D', long, value_name = "CHAR", allow_hyphen_values = true)]
     pub delimiter: Option<String>,
 
     /// Run in the background
@@ -211,12 +216,28 @@ pub struct Flags {
     pub enable_ssl: bool,
 }
 
-/// Words into flags.
-pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Flags, Stop> {
-    Flags::try_parse_from(words).map_err(|error| match error.kind() {
+/// Words into flags, with those of a configuration file that `--config` names and `read` reads.
+pub(super) fn parse(
+    words: impl Iterator<Item = OsString>,
+    read: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Flags, Stop> {
+    let words: Vec<OsString> = words.collect();
+    let command = Flags::command();
+    let given = command.clone().try_get_matches_from(&words).map_err(|error| stop(&error))?;
+    let Some(path) = given.get_one::<PathBuf>("config") else {
+        return Flags::from_arg_matches(&given).map_err(|error| stop(&error));
+    };
+    let text = read(path)
+        .map_err(|error| Stop::Refusal(format!("--config {}: cannot be read: {error}", path.display())))?;
+    let file = super::file::words(path, &text, &command, &given).map_err(Stop::Refusal)?;
+    Flags::try_parse_from(file.into_iter().chain(words)).map_err(|error| stop(&error))
+}
+
+fn stop(error: &clap::Error) -> Stop {
+    match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(error.render().to_string()),
-        _ => Stop::Refusal(in_one_line(&error)),
-    })
+        _ => Stop::Refusal(in_one_line(error)),
+    }
 }
 
 /// What clap refuses, in one line.
