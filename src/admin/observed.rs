@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::class::{CLASSES, Class};
 use super::notes::{BIG_BYTES_MIN, Notes, Slow, first_key, item_of};
 use crate::base::command::{Command, Op};
-use crate::base::limits::ADMIN_PULSE_MS;
+use crate::base::limits::{ADMIN_PULSE_MS, LOG_SLOW_MS};
 use crate::base::lsn::Lsn;
 use crate::base::metrics::Histogram;
 use crate::base::time::{Clock, UnixMs};
@@ -27,6 +27,8 @@ pub(super) const SAMPLED_EVERY: u32 = 256;
 const SLOW_PULSES: u32 = 2;
 /// What counts as slow.
 pub(super) const SLOW: Duration = Duration::from_millis(ADMIN_PULSE_MS);
+/// What the log tells of.
+const SLOW_LOGGED: Duration = Duration::from_millis(LOG_SLOW_MS);
 
 /// A number that rises every [`ADMIN_PULSE_MS`], never sooner, while somebody can look; else it stands still.
 #[derive(Debug, Default)]
@@ -155,6 +157,10 @@ impl Recorder {
     }
 
     fn note_slow(&self, request: &Request<'_>, at: UnixMs, took: Duration, is_exact: bool) {
+        if took >= SLOW_LOGGED {
+            let (class, key) = (Class::of(request).name(), first_key(&request.command).escape_ascii());
+            log::warn!("slow: {class} {key} took {} ms or more", took.as_millis());
+        }
         let Some(mut notes) = self.notes.try_lock() else { return };
         let key = first_key(&request.command).into();
         notes.note_slow(Slow { at, class: Class::of(request), key, took, is_exact });
