@@ -75,7 +75,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
     if options.json {
         let mut object = object_of(options.key.as_bytes());
         object.insert("stored".into(), is_stored.into());
-        object.insert("cas".into(), answer.cas.into());
+        object.insert("cas".into(), answer.cas.filter(|_| is_stored).into());
         console::say(&Json::Object(object).to_string());
     } else {
         let what = if is_stored { "stored" } else { "not stored" };
