@@ -33,7 +33,7 @@ pub(super) struct Options {
     #[arg(value_name = "KEY")]
     key: String,
     /// The value; - or none for standard input
-    #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+    #[arg(value_name = "VALUE", allow_negative_numbers = true)]
     value: Option<String>,
     /// Seconds to live; 0 for ever
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
