@@ -79,6 +79,14 @@ impl Rig {
         self.group("{k}").checkpoint().unwrap();
     }
 
+    /// Reads all that [`Rig::push_out`] wrote, the neighbours of the middle first: their pages make those of the middle
+    /// leave the store's memory.
+    fn read_others(&self) {
+        for number in (50..100).chain(0..50) {
+            self.beside(&format!("get {{k}}z{number}\n"));
+        }
+    }
+
     /// Begins again over disks that were taken down before.
     fn resume_on(&mut self, left: (SimDisk, Vec<StoreDisk>)) {
         self.server = None;
@@ -94,10 +102,11 @@ fn a_cold_read_that_was_overtaken_answers_and_admits_nothing_old() {
     for (meddling, after) in [("set {k}z50b 0 0 3\nnew\n", NEW), ("delete {k}z50b\n", "END\n")] {
         let hold = Arc::<Hold>::default();
         let mut rig = hold.rig(Call::Read);
-        rig.beside("set {k}z50b 0 0 3\nold\n");
+        // So long that much of it is in pages of its own: there the read is held.
+        rig.beside(&format!("set {{k}}z50b 0 0 9000\n{}\n", "o".repeat(9000)));
         rig.push_out();
-        // Begun again it has no page of the store in memory.
         rig.kill();
+        rig.read_others();
         let reply = hold.meanwhile(
             || rig.beside("get {k}z50b\n"),
             || {

@@ -49,9 +49,9 @@ pub fn look(path: &Path, each: impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>)
     let options = Options::new(Fsync::Never, 0, counted.saturating_add(1), 0);
     let start = Recovery::open(Arc::clone(&disk), options).and_then(|recovery| {
         report.trim = recovery.trim_lsn();
-        recovery.replay(each, |_| ())
+        recovery.look(each)
     });
-    let verdict = start.map(|recovered| report.start = Some(recovered.report)).err();
+    let verdict = start.map(|found| report.start = Some(found)).err();
     match Files::list(&*disk) {
         Ok(files) => {
             report.segments = files.segments.len();

@@ -12,7 +12,7 @@ use super::disk::Disk;
 use super::entry::Entry;
 use super::reader::Survey;
 use super::recovery::{Files, Segment, open_found};
-use super::replay::{Cut, Replay};
+use super::replay::{Cut, Purpose, Replay};
 use super::segment::{FileName, HEADER_BYTES};
 
 /// Segments that follow each other, oldest first.
@@ -88,7 +88,7 @@ impl History {
         mut each: impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>,
     ) -> Result<Ended, Fault> {
         let survey = Survey { durable, trim: self.after, end: 0, ..Survey::default() };
-        let mut replay = Replay::new(survey, 0);
+        let mut replay = Replay::new(survey, 0, Purpose::Look);
         let mut incarnation = 0;
         for segment in &self.chain {
             incarnation = incarnation.max(segment.header.incarnation);

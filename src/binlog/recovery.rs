@@ -14,7 +14,7 @@ use super::entry::Entry;
 use super::log::{Log, Options, SEGMENT_BYTES_MIN};
 use super::pool::{Pool, Spare, Zeroed, make_spare, retire};
 use super::reader::Survey;
-use super::replay::{Cut, Replay};
+use super::replay::{Cut, Purpose, Replay};
 use super::segment::{FileName, HEADER_BYTES, Header, HeaderError, Prior};
 use super::writer::open_segment;
 
@@ -138,12 +138,7 @@ impl Recovery {
         mut each: impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>,
         mut progress: impl FnMut(Progress),
     ) -> Result<Recovered, Fault> {
-        let records_end = |segment: &Segment| if segment.sealed { segment.end } else { self.survey.end };
-        let bytes_total = self.chain.iter().map(|found| records_end(found) - HEADER_BYTES as u64).sum();
-        let mut replay = Replay::new(self.survey, bytes_total);
-        for segment in &self.chain {
-            replay.segment(segment, &mut each, &mut progress)?;
-        }
+        let mut replay = self.read(Purpose::Start, &mut each, &mut progress)?;
         let report = replay.report(self.chain.len());
         let prior = match (self.chain.last(), replay.end_of_last()) {
             // A last segment without entries is left out of the log: its file can be used again.
@@ -152,6 +147,29 @@ impl Recovery {
             (None, _) => Prior::default(),
         };
         Ok(Recovered { report, prior, recovery: self })
+    }
+
+    /// Hands out what [`Recovery::replay`] would, and says what it would find, but changes nothing.
+    ///
+    /// Fails as that does.
+    pub fn look(&self, mut each: impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>) -> Result<Report, Fault> {
+        let mut replay = self.read(Purpose::Look, &mut each, &mut |_| ())?;
+        Ok(replay.report(self.chain.len()))
+    }
+
+    fn read(
+        &self,
+        purpose: Purpose,
+        each: &mut impl FnMut(Lsn, &Entry<'_>) -> Result<(), Fault>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Replay, Fault> {
+        let records_end = |segment: &Segment| if segment.sealed { segment.end } else { self.survey.end };
+        let bytes_total = self.chain.iter().map(|found| records_end(found) - HEADER_BYTES as u64).sum();
+        let mut replay = Replay::new(self.survey, bytes_total, purpose);
+        for segment in &self.chain {
+            replay.segment(segment, each, progress)?;
+        }
+        Ok(replay)
     }
 }
 

@@ -41,8 +41,17 @@ pub(crate) struct Replay {
     seen: u64,
     /// Of the last segment: where it ends if it has entries.
     end_of_last: Option<u64>,
-    /// What no durable LSN covers was made durable.
-    made_durable: bool,
+    /// What no durable LSN covers is still to be made durable.
+    writes_back: bool,
+}
+
+/// What a log is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To go on from: what is handed out may be stored elsewhere, and is made durable first.
+    Start,
+    /// To see what is in it; nothing is changed.
+    Look,
 }
 
 /// A value of which parts are still to come.
@@ -56,7 +65,7 @@ struct Open {
 }
 
 impl Replay {
-    pub(crate) fn new(survey: Survey, bytes_total: u64) -> Replay {
+    pub(crate) fn new(survey: Survey, bytes_total: u64, purpose: Purpose) -> Replay {
         Replay {
             survey,
             expected: Lsn::ZERO,
@@ -71,7 +80,7 @@ impl Replay {
             bytes_total,
             seen: 0,
             end_of_last: None,
-            made_durable: false,
+            writes_back: purpose == Purpose::Start,
         }
     }
 
@@ -86,8 +95,8 @@ impl Replay {
         self.end_of_last
     }
 
-    /// Reads one segment. Before the first record is handed out that no durable LSN covers, all of them are made
-    /// durable: whoever is handed one may commit it to a store, which must never hold what the log could lose.
+    /// Reads one segment. For a start, before the first record is handed out that no durable LSN covers, all of them are
+    /// made durable: whoever is handed one may commit it to a store, which must never hold what the log could lose.
     pub(crate) fn segment(
         &mut self,
         segment: &Segment,
@@ -115,7 +124,7 @@ impl Replay {
             let record = decode(bytes, here).map_err(|what| place(strange(what)))?;
             let is_batch = matches!(record, Record::Batch(_));
             let is_unproven = !segment.sealed && self.expected > self.survey.durable;
-            if is_unproven && !std::mem::replace(&mut self.made_durable, true) {
+            if is_unproven && std::mem::take(&mut self.writes_back) {
                 make_durable(segment, at).map_err(|error| {
                     Fault::io("cannot write back and sync the log's end", &segment.path, &error).offset(at)
                 })?;
