@@ -30,6 +30,7 @@ mod lost_files;
 mod model;
 mod oracle;
 mod page;
+mod people;
 mod process;
 mod random;
 mod real_input;

@@ -2,11 +2,14 @@
 //!
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
+mod banner;
+pub mod log_limit;
 mod looking;
 mod open;
 mod patience;
 mod ports;
 pub mod process;
+pub mod readiness;
 mod shown;
 mod threads;
 mod timed_disk;
@@ -74,16 +77,15 @@ impl Server {
         let pulse: Arc<Pulse> = Arc::default();
         let admin = looking::open(config, &pulse)?;
         let opened = open::open_on(config, &clock, disks)?;
+        let placement = opened.placement;
         let threads = Threads::spawn(config, Arc::clone(&clock), bound, opened, shut_down, pulse)?;
         if let Some(admin) = &admin {
             admin.show(threads.view(clock, ports::listed(&config.network, &addresses)));
         }
         ports::tell(&config.network, &addresses)?;
-        log::info!(
-            "larder {}: serving on {}",
-            env!("CARGO_PKG_VERSION"),
-            ports::named(&config.network, &addresses)
-        );
+        for line in banner::lines(config, placement, &ports::named(&config.network, &addresses)) {
+            log::info!("{line}");
+        }
         Ok(Server { addresses, threads, admin })
     }
 

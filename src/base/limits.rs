@@ -203,6 +203,14 @@ pub const CLIENT_READ_BYTES: usize = 16 * 1024;
 pub const CLIENT_READ_BYTES_MAX: usize = 256 * 1024;
 /// A client's buffers above this size are given back when they are empty, bytes.
 pub const CLIENT_KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// The largest configuration file, bytes: all flags take far less.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+/// Lines of the log from one place of the code that warn or complain, in [`LOG_WINDOW_MS`].
+pub const LOG_LINES_MAX: u32 = 10;
+/// See [`LOG_LINES_MAX`], milliseconds.
+pub const LOG_WINDOW_MS: u64 = 10_000;
+/// A request that took so long is worth a line of the log, milliseconds.
+pub const LOG_SLOW_MS: u64 = 100;
 
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));

@@ -383,7 +383,7 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-Y users -B binary", ["-Y", "write -S too"]),
     ("-Z", ["no TLS yet", "proxy"]),
     ("-D ab", ["-D ab", "one ASCII character"]),
-    ("-D", ["-D", "value is missing"]),
+    ("-D", ["--delimiter", "value is missing"]),
     ("-o bogus", ["-o bogus", "idle_timeout"]),
     ("-o modern,nolru", ["-o nolru", "no such option"]),
     ("-o idle_timeout", ["idle_timeout", "seconds are missing"]),
