@@ -1,0 +1,61 @@
+# libmemcached's tools: memccp puts files in, memccat and memcdump take them out. The word `binary` takes the binary
+# protocol. Debian names them memccp, memccat; upstream memcp, memcat.
+phase=$1 server="--servers=$2:$3" how=${4:+--binary}
+passed=0 failed=0
+
+check() {
+    if [ "$2" = "$3" ]; then
+        passed=$((passed + 1))
+        echo "ok $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok $1: ${2:0:200} instead of ${3:0:200}"
+    fi
+}
+
+# What a value's bytes are, in one word.
+sum() { sha256sum | cut -d ' ' -f 1; }
+
+files() {
+    printf hello >small
+    : >empty
+    # Every byte, many times over.
+    for number in {0..255}; do printf "\\x$(printf %02x "$number")"; done >bytes
+    for _ in {1..3000}; do cat bytes; done >large
+}
+
+files
+if [ "$phase" = before ]; then
+    check "memcping" "$(memcping "$server" && echo lives)" lives
+    check "memccp" "$(memccp $how "$server" small bytes large && echo stored)" stored
+    check "memccat" "$(memccat $how "$server" small)" hello
+    check "memccat of bytes" "$(memccat $how "$server" --file=out bytes && sum <out)" "$(sum <bytes)"
+    check "memccat of a large value" "$(memccat $how "$server" --file=out large && sum <out)" "$(sum <large)"
+    check "memccp with flags" "$(memccp $how "$server" --flag=7 small && memccat $how "$server" --flag small | head -n 1)" 7
+    check "memcexist" "$(memcexist $how "$server" small && echo there)" there
+    check "memcexist of nothing" "$(memcexist $how "$server" nothing || echo gone)" gone
+    check "memccp --add to something" "$(memccp $how "$server" --add small 2>/dev/null || echo refused)" refused
+    check "memccp --replace" "$(memccp $how "$server" --replace small && echo stored)" stored
+    check "memctouch" "$(memctouch $how "$server" --expire=3600 small && echo touched)" touched
+    check "memcrm" "$(memcrm $how "$server" small && memcexist $how "$server" small || echo gone)" gone
+    check "memcstat" "$(memcstat $how "$server" | sed -n 's/^.*version: //p')" 1.6.45
+    check "memcdump" "$(memcdump "$server" | sort | tr '\n' ' ')" "bytes large "
+    check "memcflush" "$(memcflush $how "$server" && memcexist $how "$server" bytes || echo gone)" gone
+    check "memcslap" "$(memcslap $how "$server" --concurrency=4 --execute-number=200 --test=get >/dev/null && echo ran)" ran
+    memcflush $how "$server"
+    check "memcaslap" "$(memcaslap $how "$server" --execute_number=1000 --verify=1.0 | sed -n 's/^.*misses: //p' | head -n 1)" 0
+    memcflush $how "$server"
+    if [ -z "$how" ]; then
+        check "memccapable" "$(memccapable -h "$2" -p "$3" | grep -c '\[pass\]')" 54
+    fi
+    memcflush $how "$server"
+    check "to be kept" "$(memccp $how "$server" --expire=3600 small bytes large && echo stored)" stored
+else
+    check "kept" "$(memccat $how "$server" small)" hello
+    check "bytes" "$(memccat $how "$server" --file=out bytes && sum <out)" "$(sum <bytes)"
+    check "large" "$(memccat $how "$server" --file=out large && sum <out)" "$(sum <large)"
+    check "memcdump" "$(memcdump "$server" | sort | tr '\n' ' ')" "bytes large small "
+fi
+echo "version $(memcstat --version | sed "s/.*libmemcached v\([0-9.]*\).*/\1/")"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
