@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::process::{Larder, binary};
+use crate::process::Larder;
 use crate::skips::{self, say};
 use crate::wait;
 
@@ -232,5 +232,13 @@ fn every_suite_has_its_script_and_every_script_its_suite() {
     }
     found.sort_unstable();
     assert_eq!(found, named);
-    assert!(binary().is_file());
+}
+
+#[test]
+fn the_page_has_a_row_for_every_client() {
+    let page = include_str!("../../docs/clients.md");
+    for suite in suites::ALL {
+        assert!(page.contains(&format!("\n| {} | ", suite.client)), "{}", suite.client);
+    }
+    assert_eq!(page.matches(" | text | ").count() + page.matches(" | binary | ").count(), suites::ALL.len());
 }
