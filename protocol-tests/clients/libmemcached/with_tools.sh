@@ -19,9 +19,10 @@ sum() { sha256sum | cut -d ' ' -f 1; }
 files() {
     printf hello >small
     : >empty
-    # Every byte, many times over.
-    for number in {0..255}; do printf "\\x$(printf %02x "$number")"; done >bytes
-    for _ in {1..3000}; do cat bytes; done >large
+    for number in {0..255}; do printf -v hex %02x "$number" && printf "\\x$hex"; done >bytes
+    # Every byte, half a megabyte of them.
+    cp bytes large
+    for _ in {1..11}; do cat large large >more && mv more large; done
 }
 
 files
