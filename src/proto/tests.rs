@@ -53,6 +53,7 @@ fn show_command(command: &Command<'_>) -> String {
             format!("{name} {}", show_op(op))
         }
         Command::Watch(words) => format!("watch [{}]", text(words).trim()),
+        Command::Refused(kind, reply) => format!("refused {kind:?} {}", text(reply).trim_end()),
         Command::Authenticate(token) => format!("authenticate [{}]", text(token)),
         Command::Tuning(crate::base::command::Tuning::Answer(answer)) => {
             format!("tuning {}", text(answer).trim_end())
