@@ -282,7 +282,7 @@ fn refused_storage() {
             ("cas a 0 0 1 noreply\r\n", "reject 21+3 "),
             ("cas a 0 0 1 -1\r\n", &bad("16+3")),
             ("set a 0 0 1\r\nxyz\r\n", "16+0 refused Store CLIENT_ERROR bad data chunk"),
-            ("set a 0 0 1 noreply\r\nxyz\r\n", "reject 24+0 "),
+            ("set a 0 0 1 noreply\r\nxyz\r\n", "24+0 refused Store CLIENT_ERROR bad data chunk noreply"),
             ("set a 0 0 1\r\nx\n\r\n", "16+0 refused Store CLIENT_ERROR bad data chunk"),
             ("set a 0 0 2147483645\r\n", "22+2147483647 a Oversized { drops_old: true }"),
             ("add a 0 0 2147483645 noreply\r\n", "30+2147483647 a Oversized { drops_old: false } noreply"),
