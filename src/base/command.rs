@@ -34,6 +34,8 @@ pub enum Command<'a> {
     SaslMechanisms,
     /// A step of authenticating by SASL.
     Sasl(Sasl<'a>),
+    /// Refused with this text, and counted all the same.
+    Refused(Refused, &'a [u8]),
     /// Administration that steers memcached's own workings and has no meaning here: it is answered and does nothing.
     Tuning(Tuning<'a>),
     /// Listing of all keys (`lru_crawler metadump`, `mgdump`).
@@ -274,6 +276,15 @@ pub enum ShutdownMode {
     Now,
     /// After the connections have been served.
     Graceful,
+}
+
+/// What counts although it is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// A value that does not end where it was announced to end: as `cmd_set`.
+    Store,
+    /// A `flush_all` that is not allowed, or whose delay is none: as `cmd_flush`.
+    Flush,
 }
 
 /// Commands that steer workings which memcached has and Larder has not.

@@ -10,6 +10,11 @@ pub const ITEM_BYTES_DEFAULT: usize = 1024 * 1024;
 pub const ITEM_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// What memcached counts beside key and value against the item size: key and value together may be `-I` less this.
 pub const ITEM_OVERHEAD_BYTES: usize = 59;
+/// The largest item that counts as a number, bytes as with `-I`: memcached keeps larger ones in several pieces, and
+/// counts in none of them.
+pub const COUNTED_BYTES_MAX: usize = 512 * 1024;
+/// What memcached adds to the size of an item whose client flags are not 0.
+pub const CLIENT_FLAGS_BYTES: usize = 4;
 
 /// The shortest line that can be a request, bytes with its end.
 pub const REQUEST_BYTES_MIN: usize = 4;

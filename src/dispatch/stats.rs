@@ -433,7 +433,7 @@ fn yes(is_so: bool) -> &'static str {
 fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch) {
     table.rows(&[
         ("cmd_get", counters.cmd_get),
-        ("cmd_set", counters.cmd_set),
+        ("cmd_set", counters.cmd_set + dispatch.broken_values.load(Ordering::Relaxed)),
         ("cmd_flush", dispatch.flushes.load(Ordering::Relaxed)),
         ("cmd_touch", counters.cmd_touch),
         ("cmd_meta", dispatch.inspections.load(Ordering::Relaxed)),

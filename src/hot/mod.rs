@@ -324,8 +324,8 @@ impl Hot {
         }
         match value {
             NewValue::Whole(bytes) => Body::Plain(bytes),
-            NewValue::Digits(digits) => Body::Plain(digits.bytes()),
-            NewValue::OldThen(_) | NewValue::ThenOld(_) => {
+            NewValue::Digits(digits) if digits.more_spaces().is_empty() => Body::Plain(digits.bytes()),
+            NewValue::Digits(_) | NewValue::OldThen(_) | NewValue::ThenOld(_) => {
                 scratch.clear();
                 value.pieces(old).iter().for_each(|piece| scratch.extend_from_slice(piece));
                 Body::Plain(scratch)

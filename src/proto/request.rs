@@ -141,6 +141,7 @@ fn put_admin(command: &Command<'_>, form: ClassicForm, out: &mut impl Sink) -> b
         }
         Command::Keyed(..)
         | Command::Read(..)
+        | Command::Refused(..)
         | Command::Tuning(_)
         | Command::SaslMechanisms
         | Command::Sasl(_) => return false,
