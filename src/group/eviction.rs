@@ -166,9 +166,11 @@ impl Group {
 
 /// Keys that may go.
 type Candidates = Vec<(Box<[u8]>, Deadline)>;
+/// The keys of some rows, and where to go on.
+type Scanned = (Vec<Box<[u8]>>, Option<Vec<u8>>);
 
 /// The keys of some rows behind `after`, and where to go on.
-fn scanned(store: &Store, after: Option<&[u8]>) -> Result<(Vec<Box<[u8]>>, Option<Vec<u8>>), Fault> {
+fn scanned(store: &Store, after: Option<&[u8]>) -> Result<Scanned, Fault> {
     let from = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut keys = Vec::new();
     let mut buffer = RowBuffer::default();
