@@ -16,11 +16,8 @@ mod bad_input;
 mod budgets;
 mod capable;
 mod client;
-<<<<<<< HEAD
-mod cold;
-=======
 mod clients;
->>>>>>> clients
+mod cold;
 mod command_line;
 mod crash;
 mod differential;
