@@ -6,6 +6,7 @@
 //! cargo bench -- --rows all                            also those that take long or much memory
 //! cargo bench -- --write-results                       the same tables into bench/RESULTS.md
 //! cargo bench -- load 127.0.0.1:11211 --preload        load on a server that runs already
+//! cargo bench -- start --items 1000000,10000000        starts after a kill and a stop, space, beside others
 //! cargo bench -- selftest                              the generator checks itself
 //! ```
 //!
@@ -20,6 +21,7 @@ mod load;
 mod peers;
 mod results;
 mod rows;
+mod start;
 mod workload;
 
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +31,7 @@ use load::{Limit, Load, Tally};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peers::{Cores, Programs};
 use rows::{ROWS, Row};
+use start::Starts;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -51,6 +54,8 @@ enum Task {
     Compare(CompareArguments),
     /// Put load on a server that runs already
     Load(LoadArguments),
+    /// How long servers take to answer again after a kill and after a stop, and what their data costs
+    Start(StartArguments),
     /// Say what the rows are
     Rows,
     /// Check the generator's own parts
@@ -163,6 +168,34 @@ impl LoadArguments {
     }
 }
 
+#[derive(Args)]
+struct StartArguments {
+    /// Items, a row of each server for each number
+    #[arg(long, value_delimiter = ',', default_value = "1000000,10000000")]
+    items: Vec<u64>,
+    /// Length of every value
+    #[arg(long, default_value_t = 100)]
+    value_bytes: usize,
+    /// The larder to measure [default: the one that cargo built with this bench]
+    #[arg(long, value_name = "PATH")]
+    larder: Option<PathBuf>,
+    /// Where the servers' directories are made [default: the system's place for temporary files]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+}
+
+fn time_starts(arguments: &StartArguments) -> io::Result<ExitCode> {
+    let larder = arguments.larder.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_larder")));
+    let starts = Starts {
+        programs: Programs { larder, floor: PathBuf::new() },
+        cores: Cores::divide(false),
+        data_root: arguments.data_root.clone().unwrap_or_else(std::env::temp_dir),
+        items: arguments.items.clone(),
+        value_bytes: arguments.value_bytes,
+    };
+    starts.run().map(|()| ExitCode::SUCCESS)
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().map_err(|error| error.to_string())?;
     if number > 0.0 && number.is_finite() { Ok(number) } else { Err("must be above 0".to_owned()) }
@@ -187,6 +220,7 @@ fn main() -> ExitCode {
     let done = allow_many_descriptors().and_then(|()| match task {
         Task::Compare(arguments) => compare_rows(&arguments),
         Task::Load(arguments) => load_one(&arguments),
+        Task::Start(arguments) => time_starts(&arguments),
         Task::Rows => Ok(list_rows()),
         Task::Selftest => Ok(check_ourselves()),
     });

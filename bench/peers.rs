@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ const GLANCE: Duration = Duration::from_millis(5);
 /// A window in which a server at rest uses less CPU time than [`REST_CPU`].
 const REST_WINDOW: Duration = Duration::from_millis(100);
 const REST_CPU: Duration = Duration::from_millis(2);
+/// Where a server that chooses its port tells it.
+const PORT_FILE: &str = "port";
 /// The end of a server's words that is shown when it fails.
 const LAST_WORDS_BYTES: usize = 400;
 
@@ -174,20 +177,32 @@ pub(crate) fn start(
     cores: &Cores,
 ) -> io::Result<Running> {
     let directory = tempfile::Builder::new().prefix("larder-bench-").tempdir_in(data_root)?;
-    let port_file = directory.path().join("port");
     let port = if server == Server::Redis { Some(free_port()?) } else { None };
-    let mut command = Command::new(program);
-    command
-        .args(flags)
-        .args(place(server, directory.path(), port))
-        .env("MEMCACHED_PORT_FILENAME", &port_file);
-    let words = File::create(directory.path().join("words"))?;
-    command.current_dir(directory.path()).stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
-    let child = cores.among_servers(|| command.spawn())?;
+    let child = spawn(server, program, flags, directory.path(), port, cores)?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
+    let port_file = directory.path().join(PORT_FILE);
     let mut running = Running { child, address, directory };
     running.wait_until_it_listens(port.is_none().then_some(&port_file))?;
     Ok(running)
+}
+
+/// Starts the process over what lies in `directory`.
+fn spawn(
+    server: Server,
+    program: &Path,
+    flags: &[&str],
+    directory: &Path,
+    port: Option<u16>,
+    cores: &Cores,
+) -> io::Result<Child> {
+    let mut command = Command::new(program);
+    command
+        .args(flags)
+        .args(place(server, directory, port))
+        .env("MEMCACHED_PORT_FILENAME", directory.join(PORT_FILE));
+    let words = File::create(directory.join("words"))?;
+    command.current_dir(directory).stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
+    cores.among_servers(|| command.spawn())
 }
 
 /// The arguments that say where to listen and where to keep things.
@@ -265,6 +280,40 @@ impl Running {
         Ok(())
     }
 
+    /// Ends the process, by KILL or by TERM, and keeps its directory.
+    pub(crate) fn end(&mut self, is_killed: bool) -> io::Result<()> {
+        if is_killed {
+            self.child.kill()?;
+            self.child.wait()?;
+            return Ok(());
+        }
+        self.stop()
+    }
+
+    /// Starts it again over its directory, once it has ended, and waits until it listens.
+    pub(crate) fn start_again(
+        &mut self,
+        server: Server,
+        program: &Path,
+        flags: &[&str],
+        cores: &Cores,
+    ) -> io::Result<()> {
+        let port_file = self.directory.path().join(PORT_FILE);
+        let port = (server == Server::Redis).then_some(self.address.port());
+        if port.is_none() {
+            // Memcached leaves it behind.
+            let _ = fs::remove_file(&port_file);
+            self.address.set_port(0);
+        }
+        self.child = spawn(server, program, flags, self.directory.path(), port, cores)?;
+        self.wait_until_it_listens(port.is_none().then_some(&port_file))
+    }
+
+    /// What its directory takes of the disk, bytes.
+    pub(crate) fn disk_bytes(&self) -> io::Result<u64> {
+        allocated(self.directory.path())
+    }
+
     /// Asks the server to end, and makes it end when it does not.
     fn stop(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
@@ -287,6 +336,16 @@ impl Drop for Running {
             eprintln!("process {} could not be stopped: {error}", self.child.id());
         }
     }
+}
+
+fn allocated(directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let facts = entry.metadata()?;
+        bytes += if facts.is_dir() { allocated(&entry.path())? } else { facts.blocks() * 512 };
+    }
+    Ok(bytes)
 }
 
 /// The port in a file of lines like `TCP INET: 11211`.

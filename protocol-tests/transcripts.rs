@@ -97,6 +97,17 @@ fn the_target_answers_as_the_transcripts_say() {
     assert!(failures.is_empty(), "{failures}");
 }
 
+#[test]
+fn the_table_in_the_docs_names_transcripts_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/protocol.md")).unwrap();
+    let named: Vec<&str> = page.split('`').filter(|word| word.ends_with(".txt")).collect();
+    assert!(named.len() > 100, "only {} are named", named.len());
+    let is_missing = |name: &&str| !root.join("protocol-tests/transcripts").join(name).is_file();
+    let missing: Vec<&str> = named.into_iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// Why a transcript is not played against a memcached; `shared`: one that somebody else started.
 fn refusal(transcript: &Transcript, shared: bool) -> Option<&'static str> {
     if transcript.not_for_target.is_some() {

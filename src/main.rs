@@ -1,12 +1,16 @@
 //! The command line: reads it, serves and turns signals into an orderly end, or runs a tool.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use larder::base::fault::{Fault, FaultKind};
+use larder::base::limits::CONFIG_BYTES_MAX;
 use larder::config::{self, Config, Machine, Stop};
-use larder::server::{Server, SystemClock, process};
+use larder::server::log_limit::Limited;
+use larder::server::{Server, SystemClock, process, readiness};
 use larder::tools;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -24,7 +28,7 @@ fn main() -> ExitCode {
     if words().next().is_some_and(|word| tools::has(&word)) {
         return ExitCode::from(tools::run(words()));
     }
-    match config::read(words(), &machine()) {
+    match config::read_with(words(), &machine(), read_file) {
         Ok(config) => match serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => complain(&format!("larder: {fault}"), FAULT),
@@ -51,6 +55,13 @@ fn machine() -> Machine {
     }
 }
 
+/// A configuration file. One byte beyond the longest shows that it is too long.
+fn read_file(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(CONFIG_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Serves until a signal or a command ends it.
 fn serve(config: Config) -> Result<(), Fault> {
     if config.process.daemon && !process::is_detached() {
@@ -70,6 +81,7 @@ fn serve(config: Config) -> Result<(), Fault> {
     };
     let server = Server::start(&config, Arc::new(SystemClock), Arc::new(shut_down))?;
     process::write_pid(&config)?;
+    readiness::tell("READY=1\nSTATUS=serving");
     for signal in &mut signals {
         if signal != SIGHUP {
             break;
@@ -77,6 +89,7 @@ fn serve(config: Config) -> Result<(), Fault> {
         server.reload();
     }
     log::info!("stopping: writing a checkpoint");
+    readiness::tell("STOPPING=1\nSTATUS=writing a checkpoint");
     let result = server.stop();
     process::remove_pid(&config);
     result
@@ -85,8 +98,10 @@ fn serve(config: Config) -> Result<(), Fault> {
 /// The log goes to standard error. `RUST_LOG` chooses what is let through; without it `-v` does, and later the
 /// `verbosity` command.
 fn start_log(verbosity: u8) {
-    env_logger::Builder::new().filter_level(log::LevelFilter::Trace).parse_default_env().init();
-    if std::env::var_os("RUST_LOG").is_none() {
-        log::set_max_level(config::log_level(verbosity.into()));
+    let logger = env_logger::Builder::new().filter_level(log::LevelFilter::Trace).parse_default_env().build();
+    let filter = logger.filter();
+    if log::set_boxed_logger(Box::new(Limited::new(logger))).is_ok() {
+        let chosen = std::env::var_os("RUST_LOG").is_some();
+        log::set_max_level(if chosen { filter } else { config::log_level(verbosity.into()) });
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
+mod banner;
 mod cluster;
+pub mod log_limit;
 mod looking;
 mod open;
 mod patience;
 mod ports;
 pub mod process;
+pub mod readiness;
 mod shown;
 mod threads;
 mod timed_disk;
@@ -82,16 +85,15 @@ impl Server {
             bound.extend(cluster::bind(&cluster, config.network.backlog)?);
             opened.cluster = Some(cluster);
         }
+        let placement = opened.placement;
         let threads = Threads::spawn(config, Arc::clone(&clock), bound, opened, shut_down, pulse)?;
         if let Some(admin) = &admin {
             admin.show(threads.view(clock, ports::listed(&config.network, &addresses)));
         }
         ports::tell(&config.network, &addresses)?;
-        log::info!(
-            "larder {}: serving on {}",
-            env!("CARGO_PKG_VERSION"),
-            ports::named(&config.network, &addresses)
-        );
+        for line in banner::lines(config, placement, &ports::named(&config.network, &addresses)) {
+            log::info!("{line}");
+        }
         Ok(Server { addresses, threads, admin })
     }
 
@@ -176,6 +178,8 @@ impl Embedded {
             ceiling,
             ledger,
             reserve,
+            limiter: opened.limiter,
+            evictor: Default::default(),
             compactor: Default::default(),
             stop,
         };

@@ -18,6 +18,7 @@ pub(crate) struct Pipeline {
 }
 
 const COUNTING: [&[u8]; 3] = [b"incr ", b"decr ", b"ma "];
+const GROWING: [&[u8]; 5] = [b"append ", b"prepend ", b"incr ", b"decr ", b"ma "];
 const SHOWING: [&[u8]; 4] = [b"get", b"gat", b"mg ", b"me "];
 const KEYS: [&str; 6] = ["a", "b", "p:c", "dd", "foo", "e\u{7f}\u{e9}\t"];
 /// Keys for the flag `b`: `foo` twice (once with bits left over), bytes that are no text, not base64 at all, and one
@@ -86,6 +87,10 @@ impl Generator {
     pub(crate) fn pipeline(&mut self) -> Pipeline {
         let count = 1 + self.random.below(12);
         let mut requests: Vec<Request> = (0..count).map(|_| self.request()).collect();
+        // What makes a value longer makes memcached forget that its key was given in base64: it comes first.
+        if requests.iter().any(|request| request.starts_with(b"ms ") && has_word(request, "b")) {
+            requests.sort_by_key(|request| !grows(request));
+        }
         // While an answer that shows an item has not left, memcached does not write a number over the old one, and then
         // the number is not padded. So what shows items comes last where there is counting.
         if requests.iter().any(|request| COUNTING.iter().any(|verb| request.starts_with(verb))) {
@@ -206,8 +211,13 @@ impl Generator {
     }
 
     fn meta_count(&mut self) -> Request {
-        let line = "ma ".to_owned() + &self.meta("bcktvOqCDJMNTLP", "bq");
-        self.line(line)
+        // Where a number grows, memcached forgets the new deadline. None grows by decr.
+        let words = if self.one_in(3) {
+            self.meta("bcktvOqCDJNTLP", "bq") + self.pick(&[" MD", " M-"])
+        } else {
+            self.meta("bcktvOqCDJMNLP", "bq")
+        };
+        self.line("ma ".to_owned() + &words)
     }
 
     /// A key and flags: mostly some of `letters`, now and then others or twice the same. `N` and one of
@@ -389,6 +399,18 @@ impl Generator {
     fn pick(&mut self, from: &[&'static str]) -> &'static str {
         from[self.random.below(from.len() as u64) as usize]
     }
+}
+
+/// Whether it may make a value longer that is there.
+fn grows(request: &Request) -> bool {
+    GROWING.iter().any(|verb| request.starts_with(verb))
+        || request.starts_with(b"ms ") && ["MA", "Ma", "MP", "Mp"].iter().any(|mode| has_word(request, mode))
+}
+
+/// Whether a word of its line is this one.
+fn has_word(request: &Request, word: &str) -> bool {
+    let line = request.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.split(|byte| matches!(byte, b' ' | b'\r')).any(|other| other == word.as_bytes())
 }
 
 fn with_value(line: &str, value: &[u8]) -> Request {

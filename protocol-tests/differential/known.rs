@@ -43,6 +43,8 @@ const NO_EFFECT: &str =
     "here what is refused has no effect; memcached has made the item before it looks at the opaque";
 const QUIET_VIVIFY: &str = "1.6.18 answers a quiet count that makes the item";
 const NOT_PARSED: &str = "1.6.45 tells a line that does not parse in spite of noreply";
+const BASE64_KEPT: &str =
+    "PROTOCOL.md: the binary mark is kept with the item; memcached forgets it when the value grows";
 const LOST: &str = "1.6.18 forgets the replies before a get with a key that is too long";
 
 /// All of them.
@@ -418,5 +420,26 @@ pub(crate) const KNOWN: &[Known] = &[
         larder: &["STORED\r\nOK\r\nOK\r\nEND\r\nOK\r\n"],
         memcached: &["STORED\r\nOK\r\nOK\r\nVALUE gone 0 1\r\nx\r\nEND\r\nOK\r\n"],
         reason: "what was flushed stays gone; in memcached a later delayed flush_all shows it again",
+    },
+    Known {
+        pattern: "ms Ym9uZQ== 1 b",
+        request: "ms Ym9uZQ== 1 b\r\nx\r\nappend bone 0 0 1\r\ny\r\nmg bone k\r\ndelete bone noreply\r\n",
+        larder: &["HD\r\nSTORED\r\nHD kYm9uZQ== b\r\n"],
+        memcached: &["HD\r\nSTORED\r\nHD kbone\r\n"],
+        reason: BASE64_KEPT,
+    },
+    Known {
+        pattern: "ms Ym9uZQ== 2 b",
+        request: "ms Ym9uZQ== 2 b\r\n99\r\nincr bone 1\r\nmg bone k\r\ndelete bone noreply\r\n",
+        larder: &["HD\r\n100\r\nHD kYm9uZQ== b\r\n"],
+        memcached: &["HD\r\n100\r\nHD kbone\r\n"],
+        reason: BASE64_KEPT,
+    },
+    Known {
+        pattern: "set bone 0 0 2",
+        request: "set bone 0 0 2\r\n99\r\nma bone T100\r\nmg bone t\r\ndelete bone noreply\r\n",
+        larder: &["STORED\r\nHD\r\nHD t100\r\n", "STORED\r\nHD\r\nHD t99\r\n"],
+        memcached: &["STORED\r\nHD\r\nHD t-1\r\n"],
+        reason: "a new deadline is kept; where the number grows memcached gives it to the item that goes",
     },
 ];

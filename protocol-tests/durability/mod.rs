@@ -1,4 +1,5 @@
 //! The rules of log, memory and store at the level of whole groups: each test fails when its rule is taken away.
+mod clocks;
 mod failures;
 mod races;
 mod room;

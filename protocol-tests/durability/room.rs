@@ -157,3 +157,18 @@ fn no_version_is_issued_above_the_ceiling() {
         assert!(rig.server().log().unwrap().appended_lsn() > before);
     }
 }
+
+#[test]
+fn a_get_of_many_keys_lets_others_be_served() {
+    let mut rig = Rig::new("everysec");
+    rig.settle("set k2500 0 0 1\nv\n");
+    let keys: Vec<String> = (0..2600).map(|number| format!("k{number}")).collect();
+    let mut progress = rig.send(&format!("get {}\n", keys.join(" ")));
+    let (mut turns, mut reply) = (1, rig.receive());
+    while progress == Progress::Blocked {
+        progress = rig.send("");
+        turns += 1;
+        reply += &rig.receive();
+    }
+    assert_eq!((turns, reply.as_str()), (3, "VALUE k2500 0 1\nv\nEND\n"));
+}

@@ -119,17 +119,29 @@ impl Torture<'_> {
             for client in &mut self.clients {
                 scope.spawn(|| client.load(address, &acknowledged));
             }
-            let reached = wait::until(REPLY_PATIENCE, || {
-                (acknowledged.load(Ordering::Relaxed) >= enough).then_some(())
-            });
+            let has_answered = reach(&acknowledged, enough);
             match is_clean_stop {
                 true => drop(larder.signal(Signal::SIGTERM)),
                 false => larder.kill(),
             }
-            assert!(reached.is_some(), "the server stopped answering");
+            assert!(has_answered, "the server stopped answering");
         });
         self.findings.clean_stops += u64::from(is_clean_stop);
         self.findings.acknowledged += acknowledged.load(Ordering::Relaxed);
+    }
+}
+
+/// Waits until so much is acknowledged; `false` when nothing more is, for as long as patience lasts.
+fn reach(acknowledged: &AtomicU64, enough: u64) -> bool {
+    loop {
+        let before = acknowledged.load(Ordering::Relaxed);
+        if before >= enough {
+            return true;
+        }
+        let goes_on = || (acknowledged.load(Ordering::Relaxed) > before).then_some(());
+        if wait::until(REPLY_PATIENCE, goes_on).is_none() {
+            return false;
+        }
     }
 }
 

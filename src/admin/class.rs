@@ -36,7 +36,7 @@ impl Class {
                 Op::Delete(_) => Class::Delete,
                 Op::Arith(_) => Class::Arith,
                 Op::Touch(_) => Class::Touch,
-                Op::Inspect | Op::Expire => Class::Other,
+                Op::Inspect | Op::Expire | Op::Evict(_) => Class::Other,
             },
             _ => Class::Other,
         }

@@ -212,9 +212,12 @@ const MEMORY: &[Row] = &[
     (Gauge, "larder_items_dirty", "Entries newer than the last checkpoint.", |_, snapshot| {
         snapshot.total.hot.dirty as f64
     }),
-    (Counter, "larder_evictions_total", "Items lost for room; only with --memory-only.", |_, snapshot| {
-        snapshot.total.hot.evictions as f64
-    }),
+    (
+        Counter,
+        "larder_evictions_total",
+        "Items lost for room: with --memory-only, or --on-full evict.",
+        |_, snapshot| snapshot.total.hot.evictions as f64,
+    ),
     (Counter, "larder_evictions_unfetched_total", "Those of them that nobody had read.", |_, snapshot| {
         snapshot.total.hot.evicted_unfetched as f64
     }),

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::class::{CLASSES, Class};
 use super::notes::{BIG_BYTES_MIN, Notes, Slow, first_key, item_of};
 use crate::base::command::{Command, Op};
-use crate::base::limits::ADMIN_PULSE_MS;
+use crate::base::limits::{ADMIN_PULSE_MS, LOG_SLOW_MS};
 use crate::base::lsn::Lsn;
 use crate::base::metrics::Histogram;
 use crate::base::time::{Clock, UnixMs};
@@ -28,6 +28,8 @@ pub(super) const SAMPLED_EVERY: u32 = 256;
 const SLOW_PULSES: u32 = 2;
 /// What counts as slow.
 pub(super) const SLOW: Duration = Duration::from_millis(ADMIN_PULSE_MS);
+/// What the log tells of.
+const SLOW_LOGGED: Duration = Duration::from_millis(LOG_SLOW_MS);
 
 /// A number that rises every [`ADMIN_PULSE_MS`], never sooner, while somebody can look; else it stands still.
 #[derive(Debug, Default)]
@@ -156,6 +158,9 @@ impl Recorder {
     }
 
     fn note_slow(&self, request: &Request<'_>, at: UnixMs, took: Duration, is_exact: bool) {
+        if let Some(line) = slow_line(Class::of(request), first_key(&request.command), took) {
+            log::warn!("{line}");
+        }
         let Some(mut notes) = self.notes.try_lock() else { return };
         let key = first_key(&request.command).into();
         notes.note_slow(Slow { at, class: Class::of(request), key, took, is_exact });
@@ -234,6 +239,13 @@ impl Observed {
             self.recorder.note_slow(request, at, took, false);
         }
     }
+}
+
+/// What the log says of a request that took so long, if it is worth a line. Nothing of the key can steer a terminal.
+fn slow_line(class: Class, key: &[u8], took: Duration) -> Option<String> {
+    let line =
+        || format!("slow: {} {} took {} ms or more", class.name(), key.escape_ascii(), took.as_millis());
+    (took >= SLOW_LOGGED).then(line)
 }
 
 impl Backend for Observed {
@@ -339,5 +351,17 @@ mod tests {
             assert_eq!(count(), counted, "safe {safe}");
         }
         assert_eq!(recorder.latencies[Class::Set as usize].read().count(), 1);
+    }
+
+    #[test]
+    fn the_log_tells_of_slow_requests_in_one_line() {
+        for (key, ms, expected) in [
+            (&b"k"[..], LOG_SLOW_MS - 1, None),
+            (b"k", LOG_SLOW_MS, Some("slow: get k took 100 ms or more")),
+            (b"a\x1b[2J\n", 130, Some("slow: get a\\x1b[2J\\n took 130 ms or more")),
+        ] {
+            let line = slow_line(Class::Get, key, Duration::from_millis(ms));
+            assert_eq!(line.as_deref(), expected);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::search::position_of;
-use super::time::Exptime;
+use super::time::{Deadline, Exptime};
 
 /// One request, borrowed from the bytes it was read from.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub enum Command<'a> {
     SaslMechanisms,
     /// A step of authenticating by SASL.
     Sasl(Sasl<'a>),
+    /// Refused with this text, and counted all the same.
+    Refused(Refused, &'a [u8]),
     /// Administration that steers memcached's own workings and has no meaning here: it is answered and does nothing.
     Tuning(Tuning<'a>),
     /// Listing of all keys (`lru_crawler metadump`, `mgdump`).
@@ -122,9 +124,16 @@ pub enum Op<'a> {
     Inspect,
     /// Remove it if its deadline has come or a flush covers it: what the sweeper asks.
     Expire,
+    /// Remove it for room on the disk if its deadline comes at this one or before; [`Deadline::NEVER`]: whenever it comes.
+    Evict(Deadline),
 }
 
 impl Op<'_> {
+    /// Whether what it finds on disk is worth a place in memory: not what is only looked at to be removed.
+    pub fn wants_memory(&self) -> bool {
+        !matches!(self, Op::Expire | Op::Evict(_))
+    }
+
     /// Whether the answer or the effect depends on what is stored now. A plain set does not look.
     pub fn needs_old(&self) -> bool {
         match self {
@@ -291,6 +300,15 @@ pub enum ShutdownMode {
     Now,
     /// After the connections have been served.
     Graceful,
+}
+
+/// What counts although it is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// A value that does not end where it was announced to end: as `cmd_set`.
+    Store,
+    /// A `flush_all` that is not allowed, or whose delay is none: as `cmd_flush`.
+    Flush,
 }
 
 /// Commands that steer workings which memcached has and Larder has not.

@@ -25,6 +25,8 @@ counters! {
         cas_hits, cas_misses, cas_badval, touch_hits, touch_misses,
         store_too_large, store_no_memory,
         total_items,
+        /// Items given up for room on the disk.
+        evicted,
         /// Items read back from the store.
         cold_reads,
         /// Commands put off because too much was dirty.

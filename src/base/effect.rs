@@ -2,6 +2,7 @@
 //! changes nothing.
 
 use super::item::Marks;
+use super::limits::COUNTED_BYTES_MAX;
 use super::time::Deadline;
 use super::version::Version;
 
@@ -71,13 +72,18 @@ impl Cause {
 pub struct Digits {
     bytes: [u8; Digits::LEN_MAX],
     len: u8,
+    /// Spaces behind `bytes`: what it replaces was longer than any number.
+    more_spaces: u32,
 }
 
+/// What the longest padding is cut from.
+static SPACES: [u8; COUNTED_BYTES_MAX] = [b' '; COUNTED_BYTES_MAX];
+
 impl Digits {
-    /// The longest text: 20 digits.
+    /// The longest number: 20 digits.
     pub const LEN_MAX: usize = 20;
 
-    /// The text of `number`, padded with spaces to at least `width` (at most [`Digits::LEN_MAX`]) bytes.
+    /// The text of `number`, padded with spaces to at least `width` (at most [`COUNTED_BYTES_MAX`]) bytes.
     pub fn padded(number: u64, width: usize) -> Digits {
         let mut buffer = itoa::Buffer::new();
         let text = buffer.format(number).as_bytes();
@@ -85,13 +91,19 @@ impl Digits {
         for (to, from) in bytes.iter_mut().zip(text) {
             *to = *from;
         }
+        let width = width.min(COUNTED_BYTES_MAX);
         let len = text.len().max(width.min(Digits::LEN_MAX));
-        Digits { bytes, len: len as u8 }
+        Digits { bytes, len: len as u8, more_spaces: width.saturating_sub(Digits::LEN_MAX) as u32 }
     }
 
-    /// The text.
+    /// The text, but for what [`Digits::more_spaces`] has.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+
+    /// The spaces behind the first [`Digits::LEN_MAX`] bytes of the text.
+    pub fn more_spaces(&self) -> &'static [u8] {
+        SPACES.get(..self.more_spaces as usize).unwrap_or(&[])
     }
 }
 
@@ -116,7 +128,7 @@ impl NewValue<'_> {
             NewValue::Whole(bytes) => [bytes, &[]],
             NewValue::OldThen(tail) => [old, tail],
             NewValue::ThenOld(head) => [head, old],
-            NewValue::Digits(digits) => [digits.bytes(), &[]],
+            NewValue::Digits(digits) => [digits.bytes(), digits.more_spaces()],
         }
     }
 
@@ -130,7 +142,7 @@ impl NewValue<'_> {
         match self {
             NewValue::Whole(bytes) => bytes.len(),
             NewValue::OldThen(piece) | NewValue::ThenOld(piece) => piece.len() + old_len,
-            NewValue::Digits(digits) => digits.bytes().len(),
+            NewValue::Digits(digits) => digits.bytes().len() + digits.more_spaces().len(),
         }
     }
 }
@@ -234,9 +246,15 @@ mod tests {
             (9, 2, "9 "),
             (100, 2, "100"),
             (u64::MAX, 0, "18446744073709551615"),
-            (7, 99, "7                   "),
+            (7, 20, "7                   "),
+            (7, 23, "7                      "),
         ] {
-            assert_eq!(Digits::padded(number, width).bytes(), text.as_bytes());
+            let value = NewValue::Digits(Digits::padded(number, width));
+            assert_eq!(value.pieces(b"old").concat(), text.as_bytes());
+            assert_eq!(value.len(3), text.len());
+        }
+        for width in [COUNTED_BYTES_MAX, usize::MAX] {
+            assert_eq!(NewValue::Digits(Digits::padded(7, width)).len(0), COUNTED_BYTES_MAX);
         }
     }
 

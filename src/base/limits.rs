@@ -10,6 +10,11 @@ pub const ITEM_BYTES_DEFAULT: usize = 1024 * 1024;
 pub const ITEM_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// What memcached counts beside key and value against the item size: key and value together may be `-I` less this.
 pub const ITEM_OVERHEAD_BYTES: usize = 59;
+/// The largest item that counts as a number, bytes as with `-I`: memcached keeps larger ones in several pieces, and
+/// counts in none of them.
+pub const COUNTED_BYTES_MAX: usize = 512 * 1024;
+/// What memcached adds to the size of an item whose client flags are not 0.
+pub const CLIENT_FLAGS_BYTES: usize = 4;
 
 /// The shortest line that can be a request, bytes with its end.
 pub const REQUEST_BYTES_MIN: usize = 4;
@@ -54,6 +59,8 @@ pub const SPARE_BUFFERS_MAX: usize = 64;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 20;
+/// Keys of one request that are looked up in one turn before the others are served: each may cost a read of the disk.
+pub const TURN_KEYS_MAX: usize = 1024;
 /// Connections (`-c`): default and bound.
 pub const CONNECTIONS_DEFAULT: usize = 1024;
 /// See [`CONNECTIONS_DEFAULT`].
@@ -208,6 +215,10 @@ pub const COMPACTION_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 /// It is taken again when the disk has so much, bytes.
 pub const RESERVE_ROOM_BYTES: u64 = 3 * RESERVE_BYTES;
+/// `--disk-limit` by default, hundredths of the file system.
+pub const DISK_PERCENT_DEFAULT: u8 = 90;
+/// The least that `--disk-limit` leaves to the groups' files, bytes.
+pub const DISK_BESIDE_LOG_MIN: u64 = 16 * 1024 * 1024;
 /// Items in one commit of a checkpoint while the reserve is given up: pages that one commit leaves serve the next.
 pub const SHORT_CHUNK_ITEMS: usize = 256;
 /// Bytes in one commit of a checkpoint while the reserve is given up.
@@ -229,6 +240,14 @@ pub const CLIENT_READ_BYTES: usize = 16 * 1024;
 pub const CLIENT_READ_BYTES_MAX: usize = 256 * 1024;
 /// A client's buffers above this size are given back when they are empty, bytes.
 pub const CLIENT_KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// The largest configuration file, bytes: all flags take far less.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+/// Lines of the log from one place of the code that warn or complain, in [`LOG_WINDOW_MS`].
+pub const LOG_LINES_MAX: u32 = 10;
+/// See [`LOG_LINES_MAX`], milliseconds.
+pub const LOG_WINDOW_MS: u64 = 10_000;
+/// A request that took so long is worth a line of the log, milliseconds.
+pub const LOG_SLOW_MS: u64 = 100;
 
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(GET_LINE_BYTES_MAX > 100_000 * (KEY_BYTES_MAX + 1));

@@ -3,7 +3,8 @@
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
 //! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time
 //! as a value ([`time`]), the names of what decides where a key lives ([`placement`]), every limit ([`limits`]), what is
-//! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), and the search for a byte ([`search`]).
+//! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), what may be taken of the disk ([`space`]), and the
+//! search for a byte ([`search`]).
 //!
 //! May import: nothing of the house.
 //!
@@ -25,5 +26,6 @@ pub mod metrics;
 pub mod placement;
 pub mod reply;
 pub mod search;
+pub mod space;
 pub mod time;
 pub mod version;

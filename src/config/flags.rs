@@ -1,10 +1,11 @@
 //! What can be written: every flag as raw text.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use super::Stop;
 
@@ -21,14 +22,37 @@ const HELP: &str = concat!(
 /// What else there is, at the end of `-h`: the tools have their own help.
 const COMMANDS: &str = "\
 Commands:
-  serve    Serve: what larder does when no command is named, with the options above
-  check    Verify the data directory of a stopped server, or a backup
-  backup   Copy what a running server holds, consistent at one moment
-  restore  Make a data directory of a backup
-  dump     Write the items of a running server as text
-  load     Read such text into a running server
+  serve        Serve: what larder does when no command is named, with the options above
+  get          Read items
+  set          Store a value
+  touch        Give items a new time to live
+  delete       Remove items
+  incr         Count up or down, and print the number
+  cat          Write a value to standard output, nothing but its bytes
+  ls           List keys
+  stats        Print a server's figures
+  top          Watch a server's figures, each second anew
+  watch        Print what happens on a server as it happens
+  where        Tell where keys live: their group and servers
+  cluster      Make, change and check the map of a cluster
+  check        Verify the data directory of a stopped server, or a backup
+  backup       Copy what a running server holds, consistent at one moment
+  restore      Make a data directory of a backup
+  dump         Write the items of a running server as text
+  load         Read such text into a running server
+  completions  Print the completions of a shell
+  man          Print the manual page, or write those of all commands
 
 `larder COMMAND --help` says more about each.";
+
+/// What the manual page of `serve` shows.
+pub const SERVE_EXAMPLES: &str = "\
+Examples:
+  larder -m 1024 --data-dir /var/lib/larder
+  larder serve --config /etc/larder.toml -v
+  larder --memory-only -l 127.0.0.1 -p 11212
+
+Exit codes: 0 ended as asked, 2 usage, 3 refused or fault.";
 
 /// The flags of `larder [serve]` as they were written. A flag that is given twice means what it said last.
 #[derive(Clone, Debug, Parser)]
@@ -46,6 +70,10 @@ Commands:
 )]
 #[allow(missing_docs)] // Each is documented by the text that `-h` prints.
 pub struct Flags {
+    /// Take flags from this TOML file, by their long names; those on the command line win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// TCP port; 0 for no TCP, -1 for any free port [default: 11211]
     #[arg(short, long, value_name = "NUM")]
     pub port: Option<String>,
@@ -97,6 +125,12 @@ pub struct Flags {
     /// The size of the log: bytes, or with k, m, g
     #[arg(long, value_name = "SIZE")]
     pub log_size: Option<String>,
+    /// The most that the data directory takes of the disk: a size, or a part of the file system [default: 90%]
+    #[arg(long, value_name = "SIZE")]
+    pub disk_limit: Option<String>,
+    /// What happens to writes then: refuse, or evict what expires soonest and the coldest [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    pub on_full: Option<String>,
     /// Copy segments of the log to this directory before they are used again: for larder restore --archive
     #[arg(long, value_name = "DIR")]
     pub archive: Option<PathBuf>,
@@ -155,7 +189,7 @@ pub struct Flags {
     #[arg(short = 'B', long, value_name = "NAME")]
     pub protocol: Option<String>,
     /// Count by key prefix, which ends at this character
-    #[arg(short = 'D', value_name = "CHAR", allow_hyphen_values = true)]
+    #[arg(short = 'D', long, value_name = "CHAR", allow_hyphen_values = true)]
     pub delimiter: Option<String>,
 
     /// Run in the background
@@ -197,12 +231,28 @@ pub struct Flags {
     pub enable_ssl: bool,
 }
 
-/// Words into flags.
-pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Flags, Stop> {
-    Flags::try_parse_from(words).map_err(|error| match error.kind() {
+/// Words into flags, with those of a configuration file that `--config` names and `read` reads.
+pub(super) fn parse(
+    words: impl Iterator<Item = OsString>,
+    read: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Flags, Stop> {
+    let words: Vec<OsString> = words.collect();
+    let command = Flags::command();
+    let given = command.clone().try_get_matches_from(&words).map_err(|error| stop(&error))?;
+    let Some(path) = given.get_one::<PathBuf>("config") else {
+        return Flags::from_arg_matches(&given).map_err(|error| stop(&error));
+    };
+    let text = read(path)
+        .map_err(|error| Stop::Refusal(format!("--config {}: cannot be read: {error}", path.display())))?;
+    let file = super::file::words(path, &text, &command, &given).map_err(Stop::Refusal)?;
+    Flags::try_parse_from(file.into_iter().chain(words)).map_err(|error| stop(&error))
+}
+
+fn stop(error: &clap::Error) -> Stop {
+    match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(error.render().to_string()),
-        _ => Stop::Refusal(in_one_line(&error)),
-    })
+        _ => Stop::Refusal(in_one_line(error)),
+    }
 }
 
 /// What clap refuses, in one line.

@@ -1,6 +1,7 @@
-//! The command line: raw text -> typed [`Config`].
+//! The command line and the configuration file: raw text -> typed [`Config`].
 //!
-//! Owns: memcached's flags and Larder's own, their defaults, what they refuse and the words that say so.
+//! Owns: memcached's flags and Larder's own, their defaults, what they refuse and the words that say so; the
+//! configuration file, which has the same flags (`file`).
 //!
 //! May import: base, route.
 //!
@@ -12,6 +13,7 @@
 
 mod admin_port;
 mod extended;
+mod file;
 mod flags;
 mod listen;
 mod number;
@@ -20,13 +22,15 @@ mod resolve;
 mod tests;
 
 use std::ffi::OsString;
+use std::io;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use admin_port::Admin;
-pub use flags::{Flags, VERSION_LINE};
+pub use flags::{Flags, SERVE_EXAMPLES, VERSION_LINE};
 pub use listen::ListenAddr;
 
+use crate::base::space::{DiskLimit, OnFull};
 use crate::route::topology::ServerId;
 use crate::route::{Hash, HashTag};
 
@@ -116,6 +120,10 @@ pub struct Data {
     pub fsync: Fsync,
     /// All segments of the log, bytes; `None` leaves it to the server.
     pub log_bytes: Option<u64>,
+    /// What the data directory may take of the disk.
+    pub disk_limit: DiskLimit,
+    /// What happens to writes then.
+    pub on_full: OnFull,
     /// Where segments of the log are copied before they are used again, absolute.
     pub archive: Option<PathBuf>,
 }
@@ -250,15 +258,28 @@ pub enum Stop {
     Refusal(String),
 }
 
-/// Reads `[serve] FLAGS`: the words behind the program's name.
+/// Reads `[serve] FLAGS`: the words behind the program's name. `read_file` reads the configuration file, if `--config`
+/// names one.
 ///
 /// # Errors
 /// A text that was asked for instead of a server, or what is wrong.
-pub fn read(words: impl IntoIterator<Item = OsString>, machine: &Machine) -> Result<Config, Stop> {
+pub fn read_with(
+    words: impl IntoIterator<Item = OsString>,
+    machine: &Machine,
+    read_file: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Config, Stop> {
     let mut words = words.into_iter().peekable();
     words.next_if(|word| word == "serve");
-    let flags = flags::parse(words)?;
+    let flags = flags::parse(words, read_file)?;
     resolve::resolve(flags, machine).map_err(Stop::Refusal)
+}
+
+/// As [`read_with`], without a configuration file.
+///
+/// # Errors
+/// As [`read_with`]; `--config` too.
+pub fn read(words: impl IntoIterator<Item = OsString>, machine: &Machine) -> Result<Config, Stop> {
+    read_with(words, machine, |_| Err(io::ErrorKind::Unsupported.into()))
 }
 
 /// What a verbosity (`-v`, or the command of that name) means for the log. Even 0 tells what an operator must know: how

@@ -8,6 +8,7 @@ use super::{
     PlacementChoice, Prefixes, Process, Protocol, UnixSocket, admin_port, extended, listen, number,
 };
 use crate::base::limits;
+use crate::base::space::{DiskLimit, OnFull};
 use crate::route::topology::ServerId;
 use crate::route::{Hash, HashTag};
 
@@ -167,6 +168,8 @@ fn keep(flags: &Flags, machine: &Machine) -> Result<Keep, String> {
             ("--fsync", flags.fsync.is_some()),
             ("--log-size", flags.log_size.is_some()),
             ("--archive", flags.archive.is_some()),
+            ("--disk-limit", flags.disk_limit.is_some()),
+            ("--on-full", flags.on_full.is_some()),
         ];
         return match contradiction.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
@@ -179,7 +182,9 @@ fn keep(flags: &Flags, machine: &Machine) -> Result<Keep, String> {
     let log_bytes = flags.log_size.as_deref().map(log_bytes).transpose()?;
     let archive = flags.archive.as_deref().map(|path| absolute(path, machine));
     let fsync = fsync(flags.fsync.as_deref())?;
-    Ok(Keep::Data(Data { dir: absolute(dir, machine), fsync, log_bytes, archive }))
+    let disk_limit = disk_limit(flags.disk_limit.as_deref())?;
+    let on_full = on_full(flags.on_full.as_deref())?;
+    Ok(Keep::Data(Data { dir: absolute(dir, machine), fsync, log_bytes, disk_limit, on_full, archive }))
 }
 
 fn fsync(text: Option<&str>) -> Result<Fsync, String> {
@@ -189,6 +194,28 @@ fn fsync(text: Option<&str>) -> Result<Fsync, String> {
         Some("everysec") => Ok(Fsync::EverySecond),
         Some("never") => Ok(Fsync::Never),
         Some(text) => Err(format!("--fsync {text}: no such level; write always, everysec or never")),
+    }
+}
+
+fn disk_limit(text: Option<&str>) -> Result<DiskLimit, String> {
+    let Some(text) = text else { return Ok(DiskLimit::Percent(limits::DISK_PERCENT_DEFAULT)) };
+    let limit = match text.strip_suffix('%') {
+        Some(percent) => number::digits(percent)
+            .filter(|percent| (1..=100).contains(percent))
+            .map(|percent| DiskLimit::Percent(percent as u8)),
+        None => number::size(text).map(DiskLimit::Bytes),
+    };
+    limit.ok_or_else(|| {
+        format!("--disk-limit {text}: write a size such as 20g, or a part of the file system, 1% to 100%")
+    })
+}
+
+fn on_full(text: Option<&str>) -> Result<OnFull, String> {
+    match text {
+        None => Ok(OnFull::default()),
+        Some("refuse") => Ok(OnFull::Refuse),
+        Some("evict") => Ok(OnFull::Evict),
+        Some(text) => Err(format!("--on-full {text}: no such answer; write refuse or evict")),
     }
 }
 

@@ -54,6 +54,8 @@ fn without_flags_it_is_safe_and_keeps_data() {
             dir: "/srv/here/larder-data".into(),
             fsync: Fsync::EverySecond,
             log_bytes: None,
+            disk_limit: DiskLimit::Percent(90),
+            on_full: OnFull::Refuse,
         }),
         placement: PlacementChoice::default(),
         cluster: None,
@@ -154,8 +156,10 @@ fn counts_and_sizes() {
 
 #[test]
 fn what_is_kept() {
-    let data =
-        |dir: &str, fsync, log_bytes| Keep::Data(Data { dir: dir.into(), fsync, log_bytes, archive: None });
+    let data = |dir: &str, fsync, log_bytes| {
+        let (disk_limit, on_full) = (DiskLimit::Percent(90), OnFull::Refuse);
+        Keep::Data(Data { dir: dir.into(), fsync, log_bytes, disk_limit, on_full, archive: None })
+    };
     check(
         |config| config.keep,
         [
@@ -175,6 +179,17 @@ fn what_is_kept() {
             Keep::Nothing => None,
         },
         [("--archive old", Some("/srv/here/old".into())), ("--archive=/old", Some("/old".into()))],
+    );
+    check(
+        |config| match config.keep {
+            Keep::Data(data) => Some((data.disk_limit, data.on_full)),
+            Keep::Nothing => None,
+        },
+        [
+            ("-d", Some((DiskLimit::Percent(90), OnFull::Refuse))),
+            ("--disk-limit 20g", Some((DiskLimit::Bytes(20 << 30), OnFull::Refuse))),
+            ("--disk-limit=100% --on-full evict", Some((DiskLimit::Percent(100), OnFull::Evict))),
+        ],
     );
     let choice =
         |groups, hash, hash_tag| PlacementChoice { group_count: NonZeroU16::new(groups), hash, hash_tag };
@@ -369,7 +384,7 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-Y users -B binary", ["-Y", "write -S too"]),
     ("-Z", ["no TLS yet", "proxy"]),
     ("-D ab", ["-D ab", "one ASCII character"]),
-    ("-D", ["-D", "value is missing"]),
+    ("-D", ["--delimiter", "value is missing"]),
     ("-o bogus", ["-o bogus", "idle_timeout"]),
     ("-o modern,nolru", ["-o nolru", "no such option"]),
     ("-o idle_timeout", ["idle_timeout", "seconds are missing"]),
@@ -382,6 +397,11 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("--memory-only --archive x", ["--memory-only", "--archive"]),
     ("--log-size 1m", ["--log-size 1m", "16m to 64g"]),
     ("--log-size big", ["--log-size big", "512m"]),
+    ("--memory-only --disk-limit 1g", ["--memory-only", "--disk-limit"]),
+    ("--disk-limit 0%", ["--disk-limit 0%", "1% to 100%"]),
+    ("--disk-limit 101%", ["--disk-limit 101%", "20g"]),
+    ("--disk-limit much", ["--disk-limit much", "20g"]),
+    ("--on-full panic", ["--on-full panic", "refuse or evict"]),
     ("--data-dir=", ["--data-dir", "value is missing"]),
     ("--groups 0", ["--groups 0", "from 1 to 4096"]),
     ("--groups 4097", ["--groups 4097", "from 1 to 4096"]),

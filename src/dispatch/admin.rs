@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::Dispatch;
 use super::cluster::not_here;
-use crate::base::command::{Command, StatsTopic, Tuning};
+use crate::base::command::{Command, Refused, StatsTopic, Tuning};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Denial;
 use crate::base::time::Exptime;
@@ -37,7 +37,9 @@ impl Dispatch {
             Command::Stats(StatsTopic::CacheDump(class, limit)) => {
                 return self.cachedump(*class, *limit, ask, out);
             }
-            Command::Stats(StatsTopic::Sizes) if self.lists_sizes(form) => return self.sizes(ask, out),
+            Command::Stats(StatsTopic::Sizes) if self.settings.shown.sizes => {
+                return self.sizes(form, ask, out);
+            }
             Command::Stats(topic) => return self.show_stats(*topic, form, ask, out),
             Command::Version => texts::VERSION,
             Command::Noop => texts::MN,
@@ -54,6 +56,10 @@ impl Dispatch {
             Command::Quit => return Verdict::Close,
             Command::Authenticate(payload) => self.authenticate(payload, ask),
             Command::Tuning(Tuning::Answer(text)) => text,
+            Command::Refused(refused, text) => {
+                self.count_refused(*refused);
+                text
+            }
             Command::Tuning(Tuning::Crawler(on)) => {
                 self.crawler.is_enabled.store(*on, Ordering::Relaxed);
                 texts::OK
@@ -100,15 +106,18 @@ impl Dispatch {
         Verdict::Done
     }
 
+    fn count_refused(&self, refused: Refused) {
+        let counter = match refused {
+            Refused::Store => &self.broken_values,
+            Refused::Flush => &self.flushes,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn deny(&self, denial: Denial, form: &Form<'_>, out: &mut Outbox) -> Verdict {
         proto::encode_denial(form, denial, out);
         out.seal(Lsn::ZERO);
         Verdict::Done
-    }
-
-    /// Whether `stats sizes` is a listing: it is one line otherwise, and always in a frame.
-    fn lists_sizes(&self, form: &Form<'_>) -> bool {
-        self.settings.shown.sizes && !matches!(form, Form::Binary(_))
     }
 
     fn show_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {

@@ -14,7 +14,8 @@ use crate::base::reply::{Denial, Sink};
 use crate::base::time::UnixMs;
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::Listing;
-use crate::proto::{self, texts};
+use crate::proto::binary::{BinaryForm, Status};
+use crate::proto::{self, Form, texts};
 
 /// Steps of a listing in one turn of its connection.
 const TURN_STEPS: usize = 4;
@@ -62,6 +63,8 @@ struct Course {
     bytes_left: usize,
     /// Items by size, in steps of [`SIZE_STEP_BYTES`].
     sizes: BTreeMap<usize, u64>,
+    /// What the frames of the answer say, when it is made of frames.
+    frame: Option<BinaryForm>,
     _place: Place,
 }
 
@@ -121,13 +124,18 @@ impl Dispatch {
         self.begin(Course::new(Shown::Cached, items, CACHEDUMP_BYTES_MAX, place), ask, out)
     }
 
-    /// Counts all items by size (`-o track_sizes`), for text clients.
-    pub(super) fn sizes(&self, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
+    /// Counts all items by size (`-o track_sizes`).
+    pub(super) fn sizes(&self, form: &Form<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
         if ask.resume > 0 {
             return self.go_on(ask, out);
         }
-        let Some(place) = self.crawler.place() else { return say(texts::CRAWLER_BUSY, out) };
-        self.begin(Course::new(Shown::Size, u64::MAX, usize::MAX, place), ask, out)
+        let frame = match form {
+            Form::Binary(form) => Some(*form),
+            _ => None,
+        };
+        let Some(place) = self.crawler.place() else { return end_in(frame, Err(texts::CRAWLER_BUSY), out) };
+        let course = Course::new(Shown::Size, u64::MAX, usize::MAX, place);
+        self.begin(Course { frame, ..course }, ask, out)
     }
 
     fn begin(&self, course: Course, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
@@ -145,19 +153,19 @@ impl Dispatch {
             if out.unsent_bytes() >= OUTBOX_BYTES_MAX {
                 break;
             }
-            if let Some(end) = self.step(known, ask.now, out) {
+            if let Some(ended) = self.step(known, ask.now, out) {
                 known.put_sizes(out);
-                return say(end, out);
+                return end_in(known.frame, ended.map(|()| known.shown.end()), out);
             }
         }
         ask.session.course = course;
         Verdict::Paused { resume: 1 }
     }
 
-    /// One step of a listing; the last line when it is at its end.
-    fn step(&self, course: &mut Course, now: UnixMs, out: &mut Outbox) -> Option<&'static [u8]> {
+    /// One step of a listing; how it ended when it is at its end.
+    fn step(&self, course: &mut Course, now: UnixMs, out: &mut Outbox) -> Option<Result<(), &'static [u8]>> {
         let Some(group) = self.groups.get(course.group).filter(|_| course.wants_more()) else {
-            return Some(course.shown.end());
+            return Some(Ok(()));
         };
         let mut listing = std::mem::take(&mut course.listing);
         match group.list(&mut listing, now, |key, item| course.show(key, item, now, out)) {
@@ -171,7 +179,7 @@ impl Dispatch {
             }
             Err(fault) => {
                 log::error!("group {}: a listing has ended early: {fault}", group.id);
-                Some(texts::denial(Denial::Damaged))
+                Some(Err(texts::denial(Denial::Damaged)))
             }
         }
     }
@@ -195,6 +203,7 @@ impl Course {
             items_left,
             bytes_left,
             sizes: BTreeMap::new(),
+            frame: None,
             _place: place,
         }
     }
@@ -225,9 +234,28 @@ impl Course {
     /// The lines of `stats sizes`, when that is what is asked.
     fn put_sizes(&self, out: &mut Outbox) {
         for (step, count) in &self.sizes {
-            out.put(format!("STAT {} {count}\r\n", step * SIZE_STEP_BYTES).as_bytes());
+            let (size, count) = ((step * SIZE_STEP_BYTES).to_string(), count.to_string());
+            match &self.frame {
+                Some(form) => proto::binary::encode_stat(form, size.as_bytes(), count.as_bytes(), out),
+                None => proto::encode_stat(&size, &count, out),
+            }
         }
     }
+}
+
+/// The last line of a listing, or what went wrong; in frames that is a status.
+fn end_in(
+    frame: Option<BinaryForm>,
+    ended: Result<&'static [u8], &'static [u8]>,
+    out: &mut Outbox,
+) -> Verdict {
+    match (&frame, ended) {
+        (None, Ok(text) | Err(text)) => return say(text, out),
+        (Some(form), Ok(_)) => proto::binary::encode_stats_end(form, out),
+        (Some(form), Err(_)) => proto::binary::encode_status(form, Status::Temporary, out),
+    }
+    out.seal(Lsn::ZERO);
+    Verdict::Done
 }
 
 pub(super) fn say(text: &[u8], out: &mut Outbox) -> Verdict {

@@ -72,8 +72,10 @@ pub struct Dispatch {
     pub crawler: dump::Crawler,
     /// Counts by key prefix.
     pub prefixes: prefixes::Prefixes,
-    /// flush_all commands.
+    /// flush_all commands, those that were refused too.
     pub flushes: AtomicU64,
+    /// Values that did not end where they were announced to end: memcached counts them as sets.
+    pub broken_values: AtomicU64,
     /// `me` commands: what memcached counts as `cmd_meta`.
     pub inspections: AtomicU64,
     /// Attempts to authenticate.
@@ -184,7 +186,8 @@ impl Dispatch {
             traffic.reset();
         }
         self.prefixes.clear();
-        let own = [&self.flushes, &self.inspections, &self.auth_commands, &self.auth_errors];
+        let own =
+            [&self.flushes, &self.broken_values, &self.inspections, &self.auth_commands, &self.auth_errors];
         let watchers = &self.registry.watchers;
         let others = [&self.registry.rejected, &self.registry.accepted, &watchers.sent, &watchers.skipped];
         for counter in own.into_iter().chain(others) {

@@ -4,7 +4,7 @@ use super::Dispatch;
 use super::cluster::Way;
 use super::follow::Sight;
 use crate::base::command::{Get, Key, Keys, Op};
-use crate::base::limits::OUTBOX_BYTES_MAX;
+use crate::base::limits::{OUTBOX_BYTES_MAX, TURN_KEYS_MAX};
 use crate::base::reply::Reply;
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::{Asked, Busy};
@@ -14,7 +14,8 @@ use crate::proto::{self, Form, texts};
 const DISCOVERY_KEY: &[u8] = b"AmazonElastiCache:cluster";
 
 impl Dispatch {
-    /// Answers key after key. A reply that outgrows the outbox pauses between two keys and goes on when it has drained.
+    /// Answers key after key. A reply that outgrows the outbox pauses between two keys and goes on when it has drained; one
+    /// of many keys pauses for the sake of others.
     pub(super) fn read(
         &self,
         form: &Form<'_>,
@@ -28,9 +29,10 @@ impl Dispatch {
         }
         let op = Op::Get(*get);
         let mut rest = Keys(keys.0.get(ask.resume..).unwrap_or_default());
+        let mut looked_up = 0;
         while let Some((key, next)) = rest.split_first() {
             let resume = keys.0.len() - rest.0.len();
-            if out.unsent_bytes() >= OUTBOX_BYTES_MAX {
+            if out.unsent_bytes() >= OUTBOX_BYTES_MAX || looked_up >= TURN_KEYS_MAX {
                 return Verdict::Paused { resume };
             }
             let id = self.placement.group(key);
@@ -71,6 +73,7 @@ impl Dispatch {
                 return Verdict::Done;
             }
             rest = next;
+            looked_up += 1;
         }
         out.end_parts(texts::END);
         Verdict::Done

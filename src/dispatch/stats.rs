@@ -389,6 +389,9 @@ impl Dispatch {
             ("compactions", space.compactions),
             ("compaction_rewritten_bytes", space.rewritten_bytes),
         ]);
+        table.row("disk_state", self.shared.trouble.name());
+        table.row("disk_used_bytes", self.shared.disk_use.taken.load(Ordering::Relaxed));
+        table.row("disk_limit_bytes", self.shared.disk_use.limit.load(Ordering::Relaxed));
         let amplification = space.allocated_bytes as f64 / space.payload_bytes.max(1) as f64;
         table.row("store_space_amplification", format_args!("{amplification:.2}"));
     }
@@ -430,7 +433,7 @@ fn yes(is_so: bool) -> &'static str {
 fn commands(table: &mut Table<'_>, counters: &GroupCounters, dispatch: &Dispatch) {
     table.rows(&[
         ("cmd_get", counters.cmd_get),
-        ("cmd_set", counters.cmd_set),
+        ("cmd_set", counters.cmd_set + dispatch.broken_values.load(Ordering::Relaxed)),
         ("cmd_flush", dispatch.flushes.load(Ordering::Relaxed)),
         ("cmd_touch", counters.cmd_touch),
         ("cmd_meta", dispatch.inspections.load(Ordering::Relaxed)),

@@ -4,6 +4,7 @@ use super::{Access, Call, Outcome, passes};
 use crate::base::command::{Arith, Direction};
 use crate::base::effect::{Cause, Digits, Effect, NewValue, Put};
 use crate::base::item::{Item, Marks};
+use crate::base::limits::{CLIENT_FLAGS_BYTES, COUNTED_BYTES_MAX, ITEM_OVERHEAD_BYTES};
 use crate::base::reply::{Denial, Number, Reply};
 use crate::base::time::{Deadline, Exptime};
 use crate::base::version::Version;
@@ -22,7 +23,7 @@ pub(super) fn arith<'i, 'c>(arith: &Arith, call: Call<'_>, old: Option<&Item<'i>
 fn count<'i, 'c>(arith: &Arith, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
     let text = item.value.bytes();
     // memcached tells this before it looks at the cas, and everything else that is no number only behind it.
-    if text.is_empty() {
+    if text.is_empty() || !is_countable(call.key.bytes.len(), item) {
         return Outcome::of(Reply::Denied(Denial::NonNumeric));
     }
     if !passes(arith.compare.filter(|cas| *cas != 0), item) {
@@ -71,6 +72,12 @@ fn counted<'i, 'c>(call: Call<'_>, put: Put<'c>, value: u64, old: Option<&Item<'
     let (deadlines, now) = ([before, put.deadline], call.stamp.now);
     let number = Number { value, cas: put.cas, deadlines, created: old.is_none(), now };
     Outcome::of(Reply::Number(number)).with(Some(Effect::Put(put)))
+}
+
+/// Whether memcached has an item of this size in one piece.
+fn is_countable(key_bytes: usize, item: &Item<'_>) -> bool {
+    let flags_bytes = if item.client_flags == 0 { 0 } else { CLIENT_FLAGS_BYTES };
+    key_bytes + item.value.bytes().len() + flags_bytes + ITEM_OVERHEAD_BYTES <= COUNTED_BYTES_MAX
 }
 
 /// The number that a stored value is: white space, a plus sign perhaps, 1 to [`Digits::LEN_MAX`] digits, and then the

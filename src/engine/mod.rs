@@ -71,8 +71,8 @@ pub enum Access {
 /// What `op` on `key` means now: the reply, and the effect at `stamp.version`.
 ///
 /// `old` is the live item: one for which [`is_doomed`] holds is not handed in. It may be left out when it is there but
-/// [`Op::needs_old`] is false. [`Op::Expire`] takes a dead item too and judges it by its deadline alone; a caller with
-/// a flush mark uses [`expire`].
+/// [`Op::needs_old`] is false. [`Op::Expire`] and [`Op::Evict`] take a dead item too and judge it by its deadline
+/// alone; a caller with a flush mark uses [`expire`] and [`evict`].
 pub fn execute<'i, 'c>(
     op: &Op<'c>,
     key: &Key<'_>,
@@ -90,6 +90,7 @@ pub fn execute<'i, 'c>(
         Op::Delete(delete) => delete::delete(delete, call, old),
         Op::Arith(arith) => arith::arith(arith, call, old),
         Op::Expire => expire(old, &FlushMark::default(), stamp),
+        Op::Evict(until) => evict(old, *until, &FlushMark::default(), stamp),
     }
 }
 
@@ -102,6 +103,21 @@ pub fn is_doomed(item: &Item<'_>, flush: &FlushMark, now: UnixMs) -> bool {
 pub fn expire<'i, 'c>(old: Option<&Item<'i>>, flush: &FlushMark, stamp: Stamp) -> Outcome<'i, 'c> {
     let doomed = old.filter(|item| is_doomed(item, flush, stamp.now));
     Outcome::of(Reply::Quiet).with(doomed.map(|item| removal(Cause::Expire, item)))
+}
+
+/// The removal of an item for room on the disk: of a dead one as by [`expire`], of a living one if its deadline comes
+/// at `until` or before. [`Deadline::NEVER`] takes any.
+pub fn evict<'i, 'c>(
+    old: Option<&Item<'i>>,
+    until: Deadline,
+    flush: &FlushMark,
+    stamp: Stamp,
+) -> Outcome<'i, 'c> {
+    let is_taken = |item: &&Item<'_>| until.is_never() || !item.deadline.is_never() && item.deadline <= until;
+    let cause =
+        |item: &Item<'_>| if is_doomed(item, flush, stamp.now) { Cause::Expire } else { Cause::Evict };
+    let taken = old.filter(|item| is_doomed(item, flush, stamp.now) || is_taken(item));
+    Outcome::of(Reply::Quiet).with(taken.map(|item| removal(cause(item), item)))
 }
 
 /// A value too large to be stored costs the old one where leaving that would show the client outdated data.

@@ -140,7 +140,7 @@ impl Group {
 
     /// Large commits are cheapest, but on a full disk the pages that one leaves have to serve the next.
     fn chunk_max(&self) -> ChunkMax {
-        if self.shared.trouble.is_disk_full() {
+        if self.shared.trouble.spares_room() {
             ChunkMax { items: SHORT_CHUNK_ITEMS, bytes: SHORT_CHUNK_BYTES }
         } else {
             ChunkMax { items: CHECKPOINT_CHUNK_ITEMS, bytes: CHECKPOINT_CHUNK_BYTES }

@@ -60,28 +60,60 @@ fn expected(figures: &Figures) -> u64 {
     rows + rows / 16 + FILE_BYTES
 }
 
-/// What a compaction would give back, bytes; `None` when it is not worth it. Pure, so that it can be tested.
-fn gain(figures: &Figures, surplus: u64) -> Option<u64> {
+/// What a compaction would give back, bytes; `None` when it is not worth it, which with too little room on the disk
+/// (`is_pressed`) is decided by what it gives alone. Pure, so that it can be tested.
+fn gain(figures: &Figures, surplus: u64, is_pressed: bool) -> Option<u64> {
     let expected = expected(figures) + surplus;
     let gain = figures.allocated_bytes.saturating_sub(expected);
     let costs_too_much = figures.allocated_bytes > figures.payload_bytes / 100 * COMPACTION_COST_MAX;
-    (costs_too_much && gain >= COMPACTION_GAIN_BYTES_MIN.max(expected / 10)).then_some(gain)
+    ((costs_too_much || is_pressed) && gain >= COMPACTION_GAIN_BYTES_MIN.max(expected / 10)).then_some(gain)
+}
+
+/// What all files together take, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weight {
+    /// Blocks of the disk.
+    pub(super) allocated: u64,
+    /// The part of it that only removals can give back.
+    pub(super) filled: u64,
+}
+
+/// What a file takes at most once compactions under pressure find nothing more to do in it, bytes.
+fn filled(figures: &Figures, memory: &Memory) -> u64 {
+    if memory.is_hopeless {
+        return figures.allocated_bytes;
+    }
+    let expected = expected(figures) + memory.surplus;
+    figures.allocated_bytes.min(expected + COMPACTION_GAIN_BYTES_MIN.max(expected / 10))
 }
 
 impl Compactor {
     /// Goes on with the compaction under way as far as the pace allows, or looks for one to begin.
-    pub fn tend(&self, groups: &[Group], now: UnixMs, stop: &AtomicBool) {
+    pub fn tend(&self, groups: &[Group], now: UnixMs, stop: &AtomicBool, is_pressed: bool) {
         let mut state = self.0.lock();
         state.groups.resize(groups.len(), Memory::default());
         state.earn(now);
-        if state.running.is_none() && now >= state.next_look {
+        if state.running.is_none() && (is_pressed || now >= state.next_look) {
             state.next_look = UnixMs(now.0 + LOOK_MS);
-            state.begin(groups, now);
+            state.begin(groups, now, is_pressed);
         }
         while state.allowance > 0 && !stop.load(Ordering::Acquire) {
             let Some(running) = state.running.take() else { break };
             state.go_on(groups, running, now);
         }
+    }
+
+    /// What the groups' files take, and what they would take at most after compactions under pressure.
+    pub(super) fn weigh(&self, groups: &[Group]) -> Weight {
+        let state = self.0.lock();
+        let mut weight = Weight::default();
+        for (index, group) in groups.iter().enumerate() {
+            let memory = state.groups.get(index).copied().unwrap_or_default();
+            let figures = group.space();
+            weight.allocated += figures.allocated_bytes;
+            weight.filled += filled(&figures, &memory);
+        }
+        weight
     }
 
     /// Gives up what is under way: the end of the server.
@@ -103,7 +135,7 @@ impl State {
     }
 
     /// Begins with the group whose file gives most back.
-    fn begin(&mut self, groups: &[Group], now: UnixMs) {
+    fn begin(&mut self, groups: &[Group], now: UnixMs, is_pressed: bool) {
         let candidates =
             groups.iter().zip(&self.groups).enumerate().filter_map(|(index, (group, memory))| {
                 let store = group.store.as_ref()?;
@@ -112,7 +144,7 @@ impl State {
                     return None;
                 }
                 let figures = store.figures().ok()?;
-                Some((gain(&figures, memory.surplus)?, index))
+                Some((gain(&figures, memory.surplus, is_pressed)?, index))
             });
         let Some((_, index)) = candidates.max() else { return };
         let Some(store) = store_of(groups, index) else { return };
@@ -215,7 +247,7 @@ mod tests {
             ("tiny values, half empty", figures(8 * MB, MB, 100_000), 0, true),
             ("a compaction gave no more", figures(21 * MB, 10 * MB, 10_000), 9 * MB, false),
         ] {
-            assert_eq!(gain(&figures, surplus).is_some(), is_worth_it, "{what}");
+            assert_eq!(gain(&figures, surplus, false).is_some(), is_worth_it, "{what}");
         }
     }
 }

@@ -15,6 +15,11 @@ pub(super) fn is_new_item(effect: &Effect<'_>, old_len: usize) -> bool {
     }
 }
 
+/// Whether an item that lived was given up for room on the disk.
+pub(super) fn is_eviction(effect: &Effect<'_>) -> bool {
+    matches!(effect, Effect::Remove(removal) if removal.cause == Cause::Evict)
+}
+
 /// `gat` always; `mg` with a new deadline when there was an item to give it to.
 fn is_counted_as_touch(get: &Get, hits: u64) -> bool {
     match get.counted_as {
@@ -84,7 +89,7 @@ pub(super) fn count(
                 _ => counters.touch_misses += 1,
             }
         }
-        Op::Inspect | Op::Expire => {}
+        Op::Inspect | Op::Expire | Op::Evict(_) => {}
     }
     if matches!(reply, Reply::Denied(Denial::OutOfMemory)) {
         counters.store_no_memory += 1;

@@ -51,7 +51,8 @@ impl Group {
     /// The figures now.
     pub fn figures(&self) -> Figures {
         let core = self.core.lock();
-        let hot = since(core.hot.figures(), &core.counted_from);
+        let mut hot = since(core.hot.figures(), &core.counted_from);
+        hot.evictions += core.counters.evicted;
         let state = self.store.as_ref().map(|store| store.state()).unwrap_or_default();
         let is_complete = core.hot.is_complete();
         Figures {

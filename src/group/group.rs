@@ -1,13 +1,15 @@
 //! A command comes in, a reply and an LSN go out.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::count::{count, is_new_item};
+use super::count::{count, is_eviction, is_new_item};
+use super::disk_limit::DiskUse;
 use super::keeper::Bell;
 use super::trail::Trail;
+use super::trouble::Trouble;
 use crate::base::command::{Key, Op, StoreMode};
 use crate::base::counters::GroupCounters;
 use crate::base::effect::{Cause, Effect, FlushMark, Removal};
@@ -45,43 +47,10 @@ pub struct Shared {
     pub dirty_bytes_max: AtomicU64,
     /// How long its work takes.
     pub timings: Arc<Timings>,
-    /// Why checkpoints fail, if they do: what writers are told instead of waiting for ever.
+    /// What stands in the way of writes: what writers are told instead of waiting for ever.
     pub trouble: Trouble,
-}
-
-/// Why checkpoints fail.
-#[derive(Debug, Default)]
-pub struct Trouble(AtomicU8);
-
-impl Trouble {
-    /// Checkpoints succeed.
-    pub fn clear(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-
-    /// The disk is full.
-    pub fn set_disk_full(&self) {
-        self.0.store(1, Ordering::Relaxed);
-    }
-
-    /// A store or the log is at fault.
-    pub fn set_fault(&self) {
-        self.0.store(2, Ordering::Relaxed);
-    }
-
-    /// Whether the disk is full: what takes room is refused, what gives room goes on.
-    pub(super) fn is_disk_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 1
-    }
-
-    /// What a writer that would have to wait is told.
-    fn denial(&self) -> Option<Denial> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            1 => Some(Denial::DiskFull),
-            _ => Some(Denial::Damaged),
-        }
-    }
+    /// What the data directory takes of the disk, and what it may.
+    pub disk_use: DiskUse,
 }
 
 impl Shared {
@@ -149,6 +118,8 @@ pub(super) struct Core {
     /// What it has appended to the log.
     pub(super) trail: Trail,
     pub(super) counters: GroupCounters,
+    /// Items removed by [`Op::Evict`], never reset.
+    pub(super) removed_for_room: u64,
     /// What memory had counted at the last `stats reset`. Memory itself goes on counting: whether something was dropped
     /// during a warm-up must not depend on who resets statistics.
     pub(super) counted_from: hot::Figures,
@@ -203,6 +174,7 @@ impl Group {
             generation: 0,
             trail: Trail::new(state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn)),
             counters: GroupCounters::default(),
+            removed_for_room: 0,
             counted_from: hot::Figures::default(),
         };
         Group { id, shared, store, checkpointing: Mutex::new(()), core: Mutex::new(core) }
@@ -230,8 +202,7 @@ impl Group {
     ) -> Result<Lsn, Busy> {
         let mut row = RowBuffer::default();
         let mut read: Option<(u64, Option<Item<'_>>)> = None;
-        let (mut cold_tries, mut admissions) = (0, 0);
-        let mut attempt = obstacle;
+        let (mut cold_tries, mut admissions, mut attempt) = (0, 0, obstacle);
         loop {
             match attempt {
                 Attempt::Done(lsn) => return Ok(lsn),
@@ -272,7 +243,8 @@ impl Group {
                     }
                     match found {
                         Ok(found) => {
-                            if let (Some(item), true) = (&found, generation == core.generation) {
+                            let is_wanted = generation == core.generation && asked.op.wants_memory();
+                            if let (Some(item), true) = (&found, is_wanted) {
                                 core.warm(&asked.key.bytes, item);
                             }
                             read = Some((generation, found));
@@ -321,6 +293,7 @@ impl Group {
         let stamp = Stamp { now, version: core.clock.next(now) };
         let outcome = match asked.op {
             Op::Expire => engine::expire(stored.as_ref(), &core.flush, stamp),
+            Op::Evict(until) => engine::evict(stored.as_ref(), *until, &core.flush, stamp),
             op => engine::execute(op, asked.key, old.as_ref(), stamp, &self.shared.rules),
         };
         let access = outcome.access;
@@ -347,6 +320,8 @@ impl Group {
         answer(&outcome.reply);
         count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
         core.counters.total_items += u64::from(is_new_item(&effect, old_value.len()));
+        core.counters.evicted += u64::from(is_eviction(&effect));
+        core.removed_for_room += u64::from(matches!(asked.op, Op::Evict(_)));
         match &mut effect {
             Effect::Put(put) if access == Access::Fetched => put.marks = put.marks.with(Marks::FETCHED),
             Effect::Touch(_) => core.note_access(at, access, now),
@@ -369,8 +344,11 @@ impl Group {
         if self.shared.is_pressed() || stamp.version.0 > self.shared.version_ceiling.load(Ordering::Relaxed) {
             return Some(Attempt::Busy);
         }
-        if matches!(effect, Effect::Put(_)) && self.shared.trouble.is_disk_full() {
+        if matches!(effect, Effect::Put(_)) && self.shared.trouble.refuses_values() {
             return Some(Attempt::Denied(Denial::DiskFull));
+        }
+        if matches!(effect, Effect::Put(_)) && self.shared.trouble.delays_values() {
+            return Some(Attempt::Busy);
         }
         let value_bytes = match effect {
             Effect::Put(put) if at.is_none() && put.value.needs_old() => return Some(Attempt::Admit),

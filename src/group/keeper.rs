@@ -7,9 +7,12 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::compaction::Compactor;
+use super::disk_limit::{Judgement, Limiter, Standing};
+use super::eviction::Evictor;
 use super::group::{Core, Group, Shared};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::Lsn;
+use crate::base::space::OnFull;
 use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
 use crate::store::{Ledger, Reserve};
@@ -20,6 +23,8 @@ const TICK: Duration = Duration::from_millis(200);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// Dirty entries are written at the latest after this long, so that their space is right and replay is short.
 const DIRTY_AGE_MAX_S: u32 = 45;
+/// The same with too little room on the disk.
+const SHORT_AGE_MAX_S: u32 = 2;
 /// How far ahead of the clock the version ceiling is persisted, and when it is renewed.
 pub const CEILING_AHEAD_MS: u64 = 60_000;
 /// See [`CEILING_AHEAD_MS`].
@@ -73,6 +78,8 @@ pub enum Pressing {
     Log,
     /// More than half of what may be dirty is: the fullest group is written.
     Memory,
+    /// Too little room on the disk: removals are written soon, since only that gives their space back.
+    Disk,
 }
 
 /// Which group is written next; first those that somebody waits for, whatever presses on all. Pure, so that it can be
@@ -82,10 +89,10 @@ pub fn choose(needs: &[Need], pressing: Pressing) -> Option<usize> {
     if let Some(need) = wanted {
         return Some(need.index);
     }
+    let aged = |age_s| needs.iter().filter(move |need| need.dirty_age_s >= age_s);
     let chosen = match pressing {
-        Pressing::Nothing => {
-            needs.iter().filter(|need| need.dirty_age_s >= DIRTY_AGE_MAX_S).min_by_key(|need| need.applied)
-        }
+        Pressing::Nothing => aged(DIRTY_AGE_MAX_S).min_by_key(|need| need.applied),
+        Pressing::Disk => aged(SHORT_AGE_MAX_S).max_by_key(|need| need.dirty_bytes),
         Pressing::Log => needs.iter().min_by_key(|need| need.applied),
         Pressing::Memory => needs.iter().max_by_key(|need| need.dirty_bytes),
     };
@@ -114,6 +121,10 @@ pub struct Keeper {
     pub reserve: Option<Reserve>,
     /// What is being compacted.
     pub compactor: Compactor,
+    /// What the data directory may take; `None` under `--memory-only`.
+    pub limiter: Option<Limiter>,
+    /// What is given up for it.
+    pub evictor: Evictor,
     /// Set when the server ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -131,7 +142,8 @@ impl Keeper {
     /// One turn: checkpoints for as long as something presses, then a step of a compaction. How long to rest after it.
     pub fn tend(&self) -> Duration {
         let round = self.round().or_else(|fault| self.round_on_reserve(fault));
-        self.compactor.tend(&self.groups, self.clock.now(), &self.stop);
+        let is_pressed = self.limiter.as_ref().is_some_and(Limiter::is_pressed);
+        self.compactor.tend(&self.groups, self.clock.now(), &self.stop, is_pressed);
         match round {
             Ok(()) => TICK,
             Err(fault) => {
@@ -152,12 +164,11 @@ impl Keeper {
             group.checkpoint()?;
             self.trim()?;
             self.raise_ceiling(now)?;
+            // Under load that never pauses too.
+            self.mind_disk()?;
         }
         self.trim()?;
-        if !self.groups.iter().any(Group::is_frozen) {
-            self.judge_disk()?;
-        }
-        Ok(())
+        self.mind_disk()
     }
 
     /// On a full disk: once more, with the room of the reserve. Values are refused from here on, or they would take it.
@@ -169,13 +180,46 @@ impl Keeper {
         Err(fault)
     }
 
-    /// The disk is full for as long as there is no room for the reserve.
-    fn judge_disk(&self) -> Result<(), Fault> {
-        match self.reserve.as_ref().map_or(Ok(true), Reserve::restore)? {
-            true => self.shared.trouble.clear(),
-            false => self.shared.trouble.set_disk_full(),
+    fn mind_disk(&self) -> Result<(), Fault> {
+        let room = self.keep_to_limit()?;
+        if self.groups.iter().any(Group::is_frozen) { Ok(()) } else { self.judge_disk(room) }
+    }
+
+    /// The disk is full for as long as there is no room for the reserve; else its limit decides.
+    fn judge_disk(&self, room: Room) -> Result<(), Fault> {
+        let trouble = &self.shared.trouble;
+        let has_reserve = self.reserve.as_ref().map_or(Ok(true), Reserve::restore)?;
+        match room {
+            _ if !has_reserve => trouble.set_disk_full(),
+            Room::Enough => trouble.clear(),
+            Room::Soon => trouble.set_making_room(),
+            Room::None => trouble.set_over_limit(),
         }
         Ok(())
+    }
+
+    /// Gives up items for room, where that is wanted.
+    fn keep_to_limit(&self) -> Result<Room, Fault> {
+        let Some(limiter) = &self.limiter else { return Ok(Room::Enough) };
+        let now = self.clock.now();
+        let seen = limiter.look(now, &self.shared.disk_use, || self.compactor.weigh(&self.groups));
+        let judgement = seen.unwrap_or_else(|fault| {
+            log::warn!("--disk-limit is not judged: {fault}");
+            Judgement::default()
+        });
+        let mut is_in_vain = limiter.on_full == OnFull::Refuse;
+        if judgement.surplus > 0 {
+            let go_on = || !self.stop.load(Ordering::Acquire);
+            let evicted = self.evictor.evict(&self.groups, self.clock.as_ref(), judgement.surplus, go_on)?;
+            log::debug!("{evicted} items given up for {} KB of the disk", judgement.surplus >> 10);
+            is_in_vain = evicted == 0;
+            limiter.look_again();
+        }
+        Ok(match judgement.standing {
+            Standing::Within | Standing::Near => Room::Enough,
+            Standing::Over if is_in_vain => Room::None,
+            Standing::Over => Room::Soon,
+        })
     }
 
     /// After the memory limit was lowered: a group that nobody writes to would keep what it has.
@@ -207,6 +251,7 @@ impl Keeper {
         }
         match self.shared.log.get() {
             Some(log) if log.used_bytes() > log.bytes_max() / 2 => Pressing::Log,
+            _ if self.limiter.as_ref().is_some_and(Limiter::is_pressed) => Pressing::Disk,
             _ => Pressing::Nothing,
         }
     }
@@ -300,6 +345,15 @@ impl Core {
     }
 }
 
+/// What `--disk-limit` says to writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// Not now: items are given up, files compacted.
+    Soon,
+    None,
+}
+
 /// How far a group's store is.
 struct Progress {
     /// What its file says.
@@ -322,7 +376,9 @@ mod tests {
             wants_room: false,
         };
         let needs = [need(3, 10, 7, 0), need(5, 90, 9, DIRTY_AGE_MAX_S), need(8, 20, 2, 1)];
-        for (pressing, chosen) in [(Pressing::Nothing, 5), (Pressing::Log, 8), (Pressing::Memory, 5)] {
+        for (pressing, chosen) in
+            [(Pressing::Nothing, 5), (Pressing::Disk, 5), (Pressing::Log, 8), (Pressing::Memory, 5)]
+        {
             assert_eq!(choose(&needs, pressing), Some(chosen), "{pressing:?}");
         }
         assert_eq!(choose(&needs[..1], Pressing::Nothing), None);

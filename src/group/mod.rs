@@ -1,7 +1,7 @@
 //! One logical group, whole: its memory, its store, its place in the log, under one lock.
 //!
 //! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store),
-//! [`compaction`] (which file is written anew), [`recovery`] (log records
+//! [`compaction`] (which file is written anew), [`disk_limit`] and `eviction.rs` (what the disk has room for), [`recovery`] (log records
 //! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory), [`listing`] (everything, key after
 //! key), [`peek`] (one key, unnoticed) and [`keeper`] (the thread that decides which group is checkpointed when).
 //!
@@ -16,6 +16,8 @@
 pub mod checkpoint;
 pub mod compaction;
 mod count;
+pub mod disk_limit;
+pub mod eviction;
 pub mod figures;
 #[allow(clippy::module_inception)] // The room and its main type are one noun.
 pub mod group;
@@ -28,6 +30,7 @@ pub mod sweep;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod trouble;
 pub mod warmup;
 
 pub use group::{Asked, Busy, Group, Shared};

@@ -46,6 +46,7 @@ fn group(store: Option<Store>) -> Group {
         dirty_bytes_max: AtomicU64::new(u64::MAX),
         timings: Default::default(),
         trouble: Default::default(),
+        disk_use: Default::default(),
     };
     Group::new(GroupId(0), Arc::new(shared), store, Hot::new(budget, options), Version::ZERO)
 }

@@ -324,13 +324,18 @@ impl Hot {
         }
         match value {
             NewValue::Whole(bytes) => Body::Plain(bytes),
-            NewValue::Digits(digits) => Body::Plain(digits.bytes()),
-            NewValue::OldThen(_) | NewValue::ThenOld(_) => {
+            NewValue::Digits(digits) if digits.more_spaces().is_empty() => Body::Plain(digits.bytes()),
+            NewValue::Digits(_) | NewValue::OldThen(_) | NewValue::ThenOld(_) => {
                 scratch.clear();
                 value.pieces(old).iter().for_each(|piece| scratch.extend_from_slice(piece));
                 Body::Plain(scratch)
             }
         }
+    }
+
+    /// Whether a key is in memory, or was dropped from it lately (of keys dropped long ago a few are taken for such).
+    pub fn knows(&self, key: &[u8]) -> bool {
+        self.locate(key).is_some() || self.ghosts.has(self.index.hash(key))
     }
 
     fn keep_large(&mut self, value: Bytes) -> Body<'static> {

@@ -2,7 +2,7 @@
 
 use super::line::{Words, ends_with_noreply, exptime, number_i64, number_u32, number_u64};
 use super::{ClassicForm, Limits, Parsed, Request, texts};
-use crate::base::command::{Command, DumpForm, ShutdownMode, StatsTopic, Tuning};
+use crate::base::command::{Command, DumpForm, Refused, ShutdownMode, StatsTopic, Tuning};
 use crate::base::limits::{MEMLIMIT_MB_MAX, MEMLIMIT_MB_MIN, SLAB_CLASSES, VERBOSITY_MAX};
 
 /// What `extstore` sets.
@@ -33,7 +33,7 @@ pub(super) fn decode<'a>(verb: &[u8], args: &'a [u8], limits: &Limits) -> Option
         b"stats" => (ClassicForm::default(), stats(args, limits).map(Command::Stats)),
         b"watch" => (ClassicForm::default(), watch(args, limits)),
         b"backup" => (ClassicForm::default(), backup(args, limits)),
-        b"flush_all" => (quietly, flush_all(args, quietly, limits)),
+        b"flush_all" => (quietly, Ok(flush_all(args, quietly, limits))),
         b"verbosity" => (quietly, verbosity(args)),
         b"cache_memlimit" => (quietly, cache_memlimit(args)),
         b"shutdown" => (quietly, shutdown(args, limits)),
@@ -55,17 +55,19 @@ fn tuning<'a>(answer: Answer) -> Command<'a> {
 }
 
 /// A delay of zero or less is none.
-fn flush_all<'a>(args: &[u8], form: ClassicForm, limits: &Limits) -> Result<Command<'a>, Answer> {
+fn flush_all<'a>(args: &[u8], form: ClassicForm, limits: &Limits) -> Command<'a> {
     if !limits.flush_enabled {
-        return Err(texts::FLUSH_OFF);
+        return Command::Refused(Refused::Flush, texts::FLUSH_OFF);
     }
     let mut words = Words(args);
-    let delay = match (words.next(), words.next()) {
-        (None, _) => return Ok(Command::FlushAll(None)),
-        (Some(_), None) if form.noreply => return Ok(Command::FlushAll(None)),
-        (Some(delay), _) => exptime(delay).ok_or(texts::BAD_EXPTIME)?,
-    };
-    Ok(Command::FlushAll(Some(delay).filter(|delay| delay.0 > 0)))
+    match (words.next(), words.next()) {
+        (None, _) => Command::FlushAll(None),
+        (Some(_), None) if form.noreply => Command::FlushAll(None),
+        (Some(delay), _) => match exptime(delay) {
+            Some(delay) => Command::FlushAll(Some(delay).filter(|delay| delay.0 > 0)),
+            None => Command::Refused(Refused::Flush, texts::BAD_EXPTIME),
+        },
+    }
 }
 
 fn verbosity<'a>(args: &[u8]) -> Result<Command<'a>, Answer> {

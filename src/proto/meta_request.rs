@@ -165,7 +165,7 @@ pub(super) fn store<'a>(line: &Line<'a>, args: &'a [u8], limits: &Limits) -> Ste
     }
     match line.block(value_bytes) {
         Block::Partial { total } => Step::NeedMore { total, searched: 0 },
-        Block::Broken { length } => Step::Reject { reply: texts::BAD_DATA, length, swallow: 0 },
+        Block::Broken { length } => storage::broken(flags.form(MetaVerb::Store, text, value_bytes), length),
         Block::Whole { value, length } => {
             let command = Command::Keyed(key, Op::Store(Store { value, ..store }));
             let request = Request { command, form: flags.form(MetaVerb::Store, text, value_bytes) };

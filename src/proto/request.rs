@@ -66,7 +66,7 @@ fn put_keyed(key: &Key<'_>, op: &Op<'_>, form: ClassicForm, out: &mut impl Sink)
             let verb: &[u8] = if arith.direction == Direction::Incr { b"incr " } else { b"decr " };
             put_line(verb, &key.bytes, Some(arith.delta), form, out);
         }
-        Op::Inspect | Op::Expire | Op::Oversized { .. } => return false,
+        Op::Inspect | Op::Expire | Op::Evict(_) | Op::Oversized { .. } => return false,
     }
     true
 }
@@ -142,6 +142,7 @@ fn put_admin(command: &Command<'_>, form: ClassicForm, out: &mut impl Sink) -> b
         Command::Own(own) => put_own(own, out),
         Command::Keyed(..)
         | Command::Read(..)
+        | Command::Refused(..)
         | Command::Tuning(_)
         | Command::SaslMechanisms
         | Command::Sasl(_) => return false,

@@ -8,7 +8,7 @@ use super::line::{
     value_bytes,
 };
 use super::{ClassicForm, Form, Limits, Request, Step, texts};
-use crate::base::command::{Command, Key, Op, Store, StoreMode};
+use crate::base::command::{Command, Key, Op, Refused, Store, StoreMode};
 use crate::base::time::Exptime;
 
 /// The words of a storage line, in order; those that are not understood are `None`.
@@ -91,14 +91,18 @@ fn take_value<'a>(
     }
     match line.block(value_bytes) {
         Block::Partial { total } => Step::NeedMore { total, searched: 0 },
-        Block::Broken { length } => {
-            Step::Reject { reply: form.unless_quiet(texts::BAD_DATA), length, swallow: 0 }
-        }
+        Block::Broken { length } => broken(Form::Classic(form), length),
         Block::Whole { value, length } => {
             let command = Command::Keyed(key, Op::Store(Store { value, ..store }));
             Step::Request { request: Request::classic(command, form), length, swallow: 0 }
         }
     }
+}
+
+/// A value that does not end where it was announced to end; it and its line are `length` bytes.
+pub(super) fn broken<'a>(form: Form<'a>, length: usize) -> Step<'a> {
+    let command = Command::Refused(Refused::Store, texts::BAD_DATA);
+    Step::Request { request: Request { command, form }, length, swallow: 0 }
 }
 
 /// A value that is too large is answered at once, whether it has come or not, and never kept.

@@ -53,6 +53,7 @@ fn show_command(command: &Command<'_>) -> String {
             format!("{name} {}", show_op(op))
         }
         Command::Watch(words) => format!("watch [{}]", text(words).trim()),
+        Command::Refused(kind, reply) => format!("refused {kind:?} {}", text(reply).trim_end()),
         Command::Authenticate(token) => format!("authenticate [{}]", text(token)),
         Command::Tuning(crate::base::command::Tuning::Answer(answer)) => {
             format!("tuning {}", text(answer).trim_end())
@@ -280,9 +281,9 @@ fn refused_storage() {
             ("cas a 0 0 1 x\r\n", &bad("15+3")),
             ("cas a 0 0 1 noreply\r\n", "reject 21+3 "),
             ("cas a 0 0 1 -1\r\n", &bad("16+3")),
-            ("set a 0 0 1\r\nxyz\r\n", "reject 16+0 CLIENT_ERROR bad data chunk"),
-            ("set a 0 0 1 noreply\r\nxyz\r\n", "reject 24+0 "),
-            ("set a 0 0 1\r\nx\n\r\n", "reject 16+0 CLIENT_ERROR bad data chunk"),
+            ("set a 0 0 1\r\nxyz\r\n", "16+0 refused Store CLIENT_ERROR bad data chunk"),
+            ("set a 0 0 1 noreply\r\nxyz\r\n", "24+0 refused Store CLIENT_ERROR bad data chunk noreply"),
+            ("set a 0 0 1\r\nx\n\r\n", "16+0 refused Store CLIENT_ERROR bad data chunk"),
             ("set a 0 0 2147483645\r\n", "22+2147483647 a Oversized { drops_old: true }"),
             ("add a 0 0 2147483645 noreply\r\n", "30+2147483647 a Oversized { drops_old: false } noreply"),
             ("cas a 0 0 2147483645 1\r\n", "24+2147483647 a Oversized { drops_old: false }"),
@@ -349,8 +350,8 @@ fn what_is_switched_off() {
     check(
         &closed,
         &[
-            ("flush_all\r\n", "reject 11+0 CLIENT_ERROR flush_all not allowed"),
-            ("flush_all noreply\r\n", "reject 19+0 "),
+            ("flush_all\r\n", "11+0 refused Flush CLIENT_ERROR flush_all not allowed"),
+            ("flush_all noreply\r\n", "19+0 refused Flush CLIENT_ERROR flush_all not allowed noreply"),
             ("watch\r\n", "reject 7+0 CLIENT_ERROR watch commands not allowed"),
             ("lru_crawler metadump all\r\n", "reject 26+0 ERROR metadump not allowed"),
             ("stats cachedump\r\n", "reject 17+0 CLIENT_ERROR stats cachedump not allowed"),
@@ -483,7 +484,7 @@ fn refused_meta_requests() {
         &[
             ("mg a Fx\r\n", &format!("reject 9+0 {BCLF}")),
             ("ms a 2 Fx\r\n", &format!("reject 11+4 {BCLF}")),
-            ("ms a 2 q\r\nxyz\r\n", "reject 14+0 CLIENT_ERROR bad data chunk"),
+            ("ms a 2 q\r\nxyz\r\n", "14+0 refused Store CLIENT_ERROR bad data chunk Store q [q]"),
             ("me ! b\r\n", &format!("reject 8+0 {BCLF}")),
         ],
     );

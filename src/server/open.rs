@@ -14,12 +14,14 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits;
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::metrics::Timings;
+use crate::base::space::DiskLimit;
 use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
 use crate::binlog::{self, RealDisk, Recovery, Starts};
 use crate::config::{Config, Data, Fsync, Keep, PlacementChoice};
 use crate::dispatch::cluster::Cluster;
 use crate::engine::Rules;
+use crate::group::disk_limit::Limiter;
 use crate::group::keeper::{CEILING_AHEAD_MS, Ceiling};
 use crate::group::{Group, Shared};
 use crate::hot::{self, Budget, Hot};
@@ -49,6 +51,7 @@ pub(super) struct Opened {
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) ledger: Option<Mutex<Ledger>>,
     pub(super) reserve: Option<Reserve>,
+    pub(super) limiter: Option<Limiter>,
 }
 
 /// Disks in place of what lies in the data directory: for tests. By default there are none.
@@ -105,6 +108,7 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
         cluster: None,
         ledger: None,
         reserve: None,
+        limiter: None,
     })
 }
 
@@ -144,11 +148,13 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
         })
         .collect();
     let options = log_options(config, data, identity.server, incarnation);
+    refuse_too_small(data, &options)?;
     let archive = data.archive.as_deref().map(open_archive).transpose()?;
     let log = recover(disk, options, archive, &groups)?;
     let _ = shared.log.set(log);
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
     let (ledger, reserve) = (Some(Mutex::new(ledger)), Some(reserve));
+    let limiter = Some(Limiter::new(directory.footprint(), data.disk_limit, data.on_full));
     Ok(Opened {
         placement,
         groups,
@@ -158,7 +164,23 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
         cluster: None,
         ledger,
         reserve,
+        limiter,
     })
+}
+
+/// A limit that the log and the reserve alone may pass would forbid everything.
+fn refuse_too_small(data: &Data, log: &binlog::Options) -> Result<(), Fault> {
+    let least = log.log_bytes_max + log.segment_bytes + limits::RESERVE_BYTES + limits::DISK_BESIDE_LOG_MIN;
+    match data.disk_limit {
+        DiskLimit::Bytes(bytes) if bytes < least => {
+            let (limit, log, least) = (bytes >> 20, log.log_bytes_max >> 20, least.div_ceil(1 << 20));
+            let message = format!(
+                "--disk-limit of {limit} MB: the log alone may take {log} MB; write {least}m or more, or a smaller --log-size"
+            );
+            Err(Fault::new(FaultKind::Unusable, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Does what needs a little room on the disk; once more with that of the reserve when there is no other.
@@ -270,6 +292,7 @@ fn shared(config: &Config, server: u16, ceiling: Version, timings: Arc<Timings>)
         dirty_bytes_max: AtomicU64::new(config.memory.bytes / DIRTY_PART),
         timings,
         trouble: Default::default(),
+        disk_use: Default::default(),
     }
 }
 

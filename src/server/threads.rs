@@ -86,6 +86,7 @@ pub(super) fn dispatch(
         crawler: Crawler::new(config.shown.crawler),
         prefixes: Prefixes::new(config.prefixes.delimiter, config.prefixes.counted),
         flushes: AtomicU64::new(0),
+        broken_values: AtomicU64::new(0),
         inspections: AtomicU64::new(0),
         auth_commands: AtomicU64::new(0),
         auth_errors: AtomicU64::new(0),
@@ -116,6 +117,8 @@ impl Threads {
             ceiling: opened.ceiling,
             ledger: opened.ledger,
             reserve: opened.reserve,
+            limiter: opened.limiter,
+            evictor: Default::default(),
             compactor: Default::default(),
             stop: Arc::clone(&stop),
         });

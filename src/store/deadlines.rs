@@ -23,7 +23,7 @@ const CRC_BYTES: usize = 4;
 /// A stretch of [`BUCKET_S`] seconds: unix seconds divided by it.
 pub(super) type Bucket = u32;
 /// The key of a listing: its bucket, and a number that is never given twice in one file.
-pub(super) type ListingId = (Bucket, u64);
+pub type ListingId = (Bucket, u64);
 
 /// The bucket that a deadline lies in.
 pub(super) fn bucket_of(deadline: Deadline) -> Bucket {
@@ -141,6 +141,28 @@ pub struct Due {
     pub(super) more: bool,
     /// Of which file they are: how many compactions came before.
     pub(super) swaps: u64,
+}
+
+/// Keys by the deadlines that they were expected to have.
+#[derive(Debug, Default)]
+pub struct Soonest {
+    /// The listings that were read, in order: what each has, as packed keys.
+    pub(super) listings: Vec<(ListingId, Vec<u8>)>,
+}
+
+impl Soonest {
+    /// The last listing that was read: where to go on. `None` when there was none.
+    pub fn last(&self) -> Option<ListingId> {
+        self.listings.last().map(|(id, _)| *id)
+    }
+
+    /// Each key with the latest deadline that its listing stands for.
+    pub fn keys(&self) -> impl Iterator<Item = (&[u8], Deadline)> {
+        self.listings.iter().flat_map(|((bucket, _), packed)| {
+            let until_s = bucket.saturating_add(1).saturating_mul(BUCKET_S) - 1;
+            keys_in(packed).map(move |key| (key, Deadline::from_seconds(until_s)))
+        })
+    }
 }
 
 /// How many keys a listing names; a damaged one is counted as far as it goes.

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::disk::sync_directory_of;
+use super::footprint::Footprint;
 use super::ledger::{LEDGER_FILE, LEDGER_UNPUBLISHED, Ledger};
 use super::reserve::Reserve;
 use super::row::Rest;
@@ -142,6 +143,11 @@ impl Directory {
     /// `Io` when its file cannot be made; a full disk is none.
     pub fn reserve(&self) -> Result<Reserve, Fault> {
         Reserve::open(&self.path)
+    }
+
+    /// What it takes of its disk.
+    pub fn footprint(&self) -> Footprint {
+        Footprint::of(&self.path)
     }
 
     /// The directory of the binlog's segments.

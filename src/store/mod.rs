@@ -1,7 +1,7 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
 //! Owns: the data directory's identity and lock ([`directory`]), what the groups' files must hold (`ledger.rs`), the
-//! room kept for a full disk (`reserve.rs`), the files of the groups and everything in them, and looking at files that no
+//! room kept for a full disk (`reserve.rs`), what all of it takes (`footprint.rs`), the files of the groups and everything in them, and looking at files that no
 //! server uses ([`check`]). `FORMAT.md` specifies every row. [`sim`] is a disk for tests.
 //!
 //! May import: `base`, redb, crc32c, nix for the room on the disk.
@@ -22,6 +22,7 @@ mod compaction;
 mod deadlines;
 pub mod directory;
 mod disk;
+mod footprint;
 mod guard;
 mod ledger;
 mod parts;
@@ -44,10 +45,10 @@ use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 pub use self::checkpoint::{Committed, End, Purged, RowChange, Settled};
 use self::compaction::Changed;
 pub use self::compaction::{Compaction, Step};
-pub use self::deadlines::Due;
-use self::deadlines::ListingId;
+pub use self::deadlines::{Due, ListingId, Soonest};
 pub use self::disk::{Disk, FileDisk};
 use self::disk::{Watch, Watched};
+pub use self::footprint::{Footprint, Seen};
 use self::guard::{About, Trouble, guard};
 pub use self::ledger::Ledger;
 pub use self::record::State;
@@ -261,6 +262,16 @@ impl Store {
         let Some(snapshot) = self.snapshot()? else { return Ok(Due::default()) };
         let due = guard(self.disk.path(), &self.watch, About::Whole, || snapshot.due(now_s, limit))?;
         Ok(Due { swaps, ..due })
+    }
+
+    /// Keys in the order in which their deadlines were expected, behind the listing `after`, up to about `limit`. Hints:
+    /// a key may be gone, or live longer than its listing says.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn soonest(&self, after: Option<ListingId>, limit: usize) -> Result<Soonest, Fault> {
+        let Some(snapshot) = self.snapshot()? else { return Ok(Soonest::default()) };
+        guard(self.disk.path(), &self.watch, About::Whole, || snapshot.soonest(after, limit))
     }
 
     /// What it takes, and what compactions did.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadTransaction};
 
-use super::deadlines::{self, Due, ListingId};
+use super::deadlines::{self, Due, ListingId, Soonest};
 use super::guard::{About, Trouble};
 use super::parts::Cut;
 use super::record::{Record, read_record};
@@ -206,6 +206,24 @@ impl Snapshot {
             count += due.add(id.value(), keys);
         }
         Ok(due)
+    }
+
+    /// The keys of the listings behind `after`, in the order of their buckets, up to about `limit` of them.
+    pub(super) fn soonest(&self, after: Option<ListingId>, limit: usize) -> Result<Soonest, Trouble> {
+        let mut soonest = Soonest::default();
+        let mut count = 0;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for entry in self.deadlines.range::<ListingId>((from, Bound::Unbounded))? {
+            let (id, listing) = entry?;
+            let keys = deadlines::keys_of(id.value(), listing.value())
+                .ok_or_else(|| Trouble::Damaged(format!("deadline listing {:?} is damaged", id.value())))?;
+            count += deadlines::keys_in(keys).count();
+            soonest.listings.push((id.value(), keys.to_vec()));
+            if count >= limit {
+                break;
+            }
+        }
+        Ok(soonest)
     }
 }
 

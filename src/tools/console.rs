@@ -20,6 +20,16 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// Text that stands out where standard output is a terminal and nobody asked for none of it (`NO_COLOR`).
+pub(super) fn bold(text: &str) -> String {
+    let is_wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if is_wanted && std::io::stdout().is_terminal() {
+        format!("\x1b[1m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
 /// Tells how far something long is: a bar that is drawn again and again on a terminal, a line every few seconds
 /// elsewhere, nothing when it is over before that.
 #[derive(Debug)]

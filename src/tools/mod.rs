@@ -1,6 +1,7 @@
 //! The commands of `larder` beside `serve`: one file each.
 //!
-//! Owns: reading their command lines, what they print, their exit codes; the client side of backup and dump.
+//! Owns: reading their command lines, what they print, their exit codes; the client side of backup and dump; completions
+//! and manual pages, which are made of the command lines.
 //!
 //! May import: everything below. Not `server`: a tool starts none.
 //!
@@ -12,18 +13,33 @@
 //!
 //! Start reading at [`run`].
 
+mod asking;
 mod backup;
+mod cat;
 mod check;
+mod cluster;
 mod console;
+mod delete;
 mod dump;
+mod get;
+mod incr;
 mod load;
+mod locate;
+mod ls;
 mod moment;
+mod pages;
 mod place;
 mod restore;
+mod screen;
 mod server_link;
+mod set;
 mod shelves;
+mod stats;
 mod text;
+mod top;
+mod touch;
 mod verify;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 
@@ -51,12 +67,16 @@ impl From<Fault> for Stop {
 enum Verdict {
     /// It did what was asked.
     Done,
+    /// What was asked for is not there, or is not so.
+    Miss,
     /// It has found something wrong, and said so.
     Refused,
 }
 
-/// Exit codes of all commands: done; a miss or a negative answer is 1.
+/// Exit codes of all commands: done.
 const DONE: u8 = 0;
+/// A miss or a negative answer.
+const MISS: u8 = 1;
 /// The command line cannot be understood.
 const USAGE: u8 = 2;
 /// Refused, or a fault.
@@ -75,11 +95,25 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Get(get::Options),
+    Set(set::Options),
+    Touch(touch::Options),
+    Delete(delete::Options),
+    Incr(incr::Options),
+    Cat(cat::Options),
+    Ls(ls::Options),
+    Stats(stats::Options),
+    Top(top::Options),
+    Watch(watch::Options),
+    Where(locate::Options),
+    Cluster(cluster::Options),
     Check(check::Options),
     Backup(backup::Options),
     Restore(restore::Options),
     Dump(dump::Options),
     Load(load::Options),
+    Completions(pages::Completions),
+    Man(pages::Manual),
 }
 
 /// Whether this first word is a command of the tools.
@@ -99,6 +133,7 @@ pub fn run(words: impl Iterator<Item = OsString>) -> u8 {
     };
     match perform(line.command) {
         Ok(Verdict::Done) => DONE,
+        Ok(Verdict::Miss) => MISS,
         Ok(Verdict::Refused) => FAULT,
         Err(Stop::Fault(fault)) => {
             console::note(&format!("larder: {fault}"));
@@ -113,10 +148,24 @@ pub fn run(words: impl Iterator<Item = OsString>) -> u8 {
 
 fn perform(command: Command) -> Result<Verdict, Stop> {
     match command {
+        Command::Get(options) => get::run(&options),
+        Command::Set(options) => set::run(&options),
+        Command::Touch(options) => touch::run(&options),
+        Command::Delete(options) => delete::run(&options),
+        Command::Incr(options) => incr::run(&options),
+        Command::Cat(options) => cat::run(&options),
+        Command::Ls(options) => ls::run(&options),
+        Command::Stats(options) => stats::run(&options),
+        Command::Top(options) => top::run(&options),
+        Command::Watch(options) => watch::run(&options),
+        Command::Where(options) => locate::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
         Command::Dump(options) => dump::run(&options),
         Command::Load(options) => load::run(&options),
+        Command::Completions(options) => pages::complete(&options),
+        Command::Man(options) => pages::describe(&options),
     }
 }

@@ -51,6 +51,13 @@ pub(super) struct Address {
     auth_file: Option<PathBuf>,
 }
 
+impl Address {
+    /// A server over TCP, HOST:PORT.
+    pub(super) fn of(server: String, auth_file: Option<PathBuf>) -> Address {
+        Address { server: Some(server), socket: None, auth_file }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.socket, &self.server) {
@@ -104,6 +111,15 @@ impl Link {
             }
         }
         Ok(link)
+    }
+
+    /// Waits for lines as long as it takes: for a server that speaks when there is something to say.
+    pub(super) fn wait_for_ever(&self) -> Result<(), Fault> {
+        let result = match self.socket.get_ref() {
+            Socket::Tcp(stream) => stream.set_read_timeout(None),
+            Socket::Unix(stream) => stream.set_read_timeout(None),
+        };
+        result.map_err(|error| self.lost("setting a timeout", &error))
     }
 
     /// Sends all of it.

@@ -127,6 +127,7 @@ fn the_old_value_is_put_together() {
         (NewValue::OldThen(b"new"), b"oldnew"),
         (NewValue::ThenOld(b"new"), b"newold"),
         (NewValue::Digits(Digits::padded(7, 3)), b"7  "),
+        (NewValue::Digits(Digits::padded(7, 22)), b"7                     "),
     ] {
         let disk = SimDisk::new();
         let (log, ..) = start(&disk, Fsync::EverySec).unwrap();

@@ -121,7 +121,7 @@ fn judge(rules: &Rules, old: &Option<Held>, new: &Option<Held>, outcome: &Outcom
             let item = new.as_ref().unwrap();
             let text = String::from_utf8(item.value.clone()).unwrap();
             assert_eq!(text.trim_end(), number.value.to_string());
-            let width = old.as_ref().map_or(0, |item| item.value.len()).min(20);
+            let width = old.as_ref().map_or(0, |item| item.value.len());
             assert_eq!(text.len(), width.max(number.value.to_string().len()));
             assert_eq!((item.cas, item.deadline), (number.cas, number.deadlines[1]));
         }

@@ -314,7 +314,7 @@ fn counts() {
     let incr = |delta| Op::Arith(Arith { delta, ..MA });
     let cas = |compare| Op::Arith(Arith { compare: Some(compare), touch: Some(Exptime(50)), ..MA });
     let initial = Arith { initial: Some((7, Exptime(30))), ..MA };
-    let padded = "Incr \"6                   \" f7 new t-1 base 40 delta 1";
+    let padded = "Incr \"6                         \" f7 new t-1 base 40 delta 1";
     rows(&[
         (None, incr(1), "NotFound", "-"),
         (None, decr(1), "NotFound", "-"),

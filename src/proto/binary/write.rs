@@ -65,7 +65,7 @@ fn about_key<'a>(op: &Op<'a>) -> Option<Body<'a>> {
         Op::Arith(arith) => {
             Body { extras: arith_extras(arith), cas: arith.compare.unwrap_or(0), ..Body::default() }
         }
-        Op::Oversized { .. } | Op::Inspect | Op::Expire => return None,
+        Op::Oversized { .. } | Op::Inspect | Op::Expire | Op::Evict(_) => return None,
     })
 }
 
