@@ -52,6 +52,20 @@ impl Client {
         self.line().trim_end().to_owned()
     }
 
+    /// Sends, and the lines of the reply up to this one, which is among them; or the one line of an error.
+    pub(crate) fn lines(&mut self, request: impl AsRef<[u8]>, last: &str) -> Vec<String> {
+        self.send(request);
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line();
+            let is_over = line == last || line.is_empty() || line.contains("ERROR");
+            lines.push(line);
+            if is_over {
+                return lines;
+            }
+        }
+    }
+
     /// Stores a value; the reply.
     pub(crate) fn set(&mut self, key: &str, value: &[u8]) -> String {
         self.ask(set(key, 0, value))

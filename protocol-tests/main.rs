@@ -17,6 +17,7 @@ mod budgets;
 mod capable;
 mod client;
 mod clients;
+mod cluster;
 mod cold;
 mod command_line;
 mod crash;

@@ -3,6 +3,7 @@
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
 mod banner;
+mod cluster;
 pub mod log_limit;
 mod looking;
 mod open;
@@ -71,12 +72,19 @@ impl Server {
         shut_down: ShutDown,
         disks: &Disks,
     ) -> Result<Server, Fault> {
-        let bound = ports::bind(&config.network)?;
+        let plan = cluster::Plan::read(config)?;
+        let config = &plan.as_ref().map_or_else(|| Ok(config.clone()), |plan| plan.fit(config))?;
+        let mut bound = ports::bind(&config.network)?;
         let addresses = ports::addresses(&bound);
         // Before recovery, which may take a while: who asks whether the server is ready is told so.
         let pulse: Arc<Pulse> = Arc::default();
         let admin = looking::open(config, &pulse)?;
-        let opened = open::open_on(config, &clock, disks)?;
+        let mut opened = open::open_on(config, &clock, disks)?;
+        if let Some(plan) = plan {
+            let cluster = plan.decide(&opened.groups)?;
+            bound.extend(cluster::bind(&cluster, config.network.backlog)?);
+            opened.cluster = Some(cluster);
+        }
         let placement = opened.placement;
         let threads = Threads::spawn(config, Arc::clone(&clock), bound, opened, shut_down, pulse)?;
         if let Some(admin) = &admin {
@@ -99,7 +107,7 @@ impl Server {
         self.admin.as_ref().map(Admin::address)
     }
 
-    /// Reads the users' file again (SIGHUP).
+    /// Reads the users' file and the map of the cluster again (SIGHUP).
     pub fn reload(&self) {
         self.threads.reload();
     }

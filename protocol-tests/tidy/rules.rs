@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conn", 2),
     ("client", 2),
     ("config", 2),
+    ("peer", 2),
     ("backup", 2),
     ("dispatch", 3),
     ("replica", 3),

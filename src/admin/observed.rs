@@ -18,6 +18,7 @@ use crate::base::metrics::Histogram;
 use crate::base::time::{Clock, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::dispatch::Dispatch;
+use crate::peer::{Answered, Owner, Question};
 use crate::proto::{self, Request};
 
 /// One request in so many is sampled, on average.
@@ -296,6 +297,17 @@ impl Backend for Observed {
 
     fn wants_authentication(&self) -> bool {
         self.dispatch.wants_authentication()
+    }
+}
+
+impl Owner for Observed {
+    /// What other servers ask is theirs to measure: a client waits there.
+    fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered {
+        self.dispatch.answer(question, now)
+    }
+
+    fn peer_limits(&self) -> &proto::Limits {
+        self.dispatch.peer_limits()
     }
 }
 

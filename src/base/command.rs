@@ -44,6 +44,30 @@ pub enum Command<'a> {
     Backup,
     /// Follow events (`watch`): the words after the command.
     Watch(&'a [u8]),
+    /// What memcached does not know.
+    Own(Own<'a>),
+}
+
+/// Commands of Larder's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own<'a> {
+    /// The servers, in the form that auto-discovering clients ask for: `config get cluster`.
+    Discover,
+    /// The map in force, for people: `cluster map`.
+    ClusterMap,
+    /// Read the proposed map again: `cluster reload`.
+    ClusterReload,
+    /// Where a key lives: `route KEY`.
+    Route(&'a [u8]),
+    /// The keys that begin with a prefix, in order: `keys PREFIX [limit] [after]`.
+    Keys {
+        /// What they begin with.
+        prefix: &'a [u8],
+        /// At most so many.
+        limit: u32,
+        /// Only those behind this one.
+        after: &'a [u8],
+    },
 }
 
 /// A key: 1..=250 bytes.

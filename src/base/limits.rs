@@ -46,6 +46,9 @@ pub const SLAB_CLASSES: u32 = 64;
 pub const READ_BYTES: usize = 64 * 1024;
 /// A connection with this much unsent is not read further, bytes.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// What a reply that another server is asked for counts as while it is awaited, bytes: a connection awaits at most
+/// [`OUTBOX_BYTES_MAX`] divided by this. Such replies may be as large as an item each.
+pub const SLOT_BYTES: usize = 4 * 1024;
 /// Values from this size on are kept and sent by reference, bytes; smaller ones are copied.
 pub const SHARED_BYTES_MIN: usize = 4 * 1024;
 /// A connection's inbox above this size is given back when it is empty, bytes.
@@ -109,8 +112,37 @@ pub const TOPOLOGY_NAME_BYTES_MAX: usize = 64;
 /// The address of a server with its port, bytes.
 pub const ADDRESS_BYTES_MAX: usize = 259;
 
+/// The secret that the servers of a cluster share, bytes.
+pub const PEER_SECRET_BYTES_MIN: usize = 16;
+/// See [`PEER_SECRET_BYTES_MIN`].
+pub const PEER_SECRET_BYTES_MAX: usize = 4096;
+/// A frame between servers before both have proved the secret, bytes without its head.
+pub const PEER_GREETING_BYTES_MAX: usize = 256;
+/// A frame between servers, bytes without its head: a request or an answer with the largest item.
+pub const PEER_FRAME_BYTES_MAX: usize = ITEM_BYTES_MAX + 8192;
+/// What may wait for one server in one worker, sent or not, bytes; a single request may be longer.
+pub const PEER_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// See [`PEER_WAITING_BYTES_MAX`]: requests.
+pub const PEER_WAITING_MAX: usize = 16 * 1024;
+/// Connections of other servers that one worker serves.
+pub const PEER_SESSIONS_MAX: usize = 4096;
+/// How long requests wait for a server that is not connected before it counts as down, milliseconds.
+pub const PEER_HOLD_MS: u64 = 1500;
+/// How long connecting and proving the secret may take, milliseconds.
+pub const PEER_GREETING_MS: u64 = 2000;
+/// How long a server may take for an answer before its connection counts as lost, milliseconds.
+pub const PEER_ANSWER_MS: u64 = 10_000;
+/// The first and the longest pause between two attempts to reach a server, milliseconds.
+pub const PEER_PAUSE_MS_MIN: u64 = 100;
+/// See [`PEER_PAUSE_MS_MIN`].
+pub const PEER_PAUSE_MS_MAX: u64 = 500;
+
 /// Keys that a listing of a group collects at once: at most some 8 MB with the longest keys.
 pub const LISTING_KEYS_MAX: usize = 32 * 1024;
+/// Keys that one `keys` command answers: unless it says otherwise, and at most.
+pub const KEYS_DEFAULT: u32 = 1000;
+/// See [`KEYS_DEFAULT`].
+pub const KEYS_MAX: u32 = 4000;
 /// Listings of keys at a time.
 pub const LISTINGS_MAX: usize = 4;
 /// The most that `stats cachedump` answers, bytes: memcached's.
@@ -249,3 +281,11 @@ const _: () = assert!(
 );
 const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);
+const _: () = assert!(SLOT_BYTES * 16 <= OUTBOX_BYTES_MAX, "several answers are awaited at a time");
+const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length has 32 bits");
+const _: () = assert!(TOPOLOGY_NAME_BYTES_MAX + 128 <= PEER_GREETING_BYTES_MAX);
+const _: () = assert!(PEER_PAUSE_MS_MIN < PEER_HOLD_MS && PEER_PAUSE_MS_MIN <= PEER_PAUSE_MS_MAX);
+const _: () = assert!(
+    KEYS_MAX as usize * (KEY_BYTES_MAX + 6) <= OUTBOX_BYTES_MAX,
+    "an answer to keys is no long reply"
+);

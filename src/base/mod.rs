@@ -1,10 +1,10 @@
 //! The words of the house, which every room may use.
 //!
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
-//! stored ([`item`]), how changes are ordered ([`version`], [`lsn`]), time as a value ([`time`]), the names of what
-//! decides where a key lives ([`placement`]), every limit ([`limits`]), what is counted ([`counters`],
-//! [`metrics`]), how things fail ([`fault`]), what may be taken of the disk
-//! ([`space`]), and the search for a byte ([`search`]).
+//! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time
+//! as a value ([`time`]), the names of what decides where a key lives ([`placement`]), every limit ([`limits`]), what is
+//! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), what may be taken of the disk ([`space`]), and the
+//! search for a byte ([`search`]).
 //!
 //! May import: nothing of the house.
 //!
@@ -17,6 +17,7 @@
 pub mod command;
 pub mod counters;
 pub mod effect;
+pub mod errand;
 pub mod fault;
 pub mod item;
 pub mod limits;

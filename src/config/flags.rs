@@ -144,6 +144,15 @@ pub struct Flags {
     #[arg(long, value_name = "NAME")]
     pub hash_tag: Option<String>,
 
+    /// The map of the cluster that this is a server of (docs/cluster.md)
+    #[arg(long, value_name = "FILE")]
+    pub cluster: Option<PathBuf>,
+    /// Which server of the map this is
+    #[arg(long, value_name = "NUM")]
+    pub server_id: Option<String>,
+    /// The secret that the servers of the cluster share
+    #[arg(long, value_name = "FILE")]
+    pub peer_secret_file: Option<PathBuf>,
     /// Metrics, health and a page to look at over HTTP: port (on 127.0.0.1), ip:port, or -1 for any free port
     #[arg(long, value_name = "PORT")]
     pub admin_port: Option<String>,

@@ -31,6 +31,7 @@ pub use flags::{Flags, SERVE_EXAMPLES, VERSION_LINE};
 pub use listen::ListenAddr;
 
 use crate::base::space::{DiskLimit, OnFull};
+use crate::route::topology::ServerId;
 use crate::route::{Hash, HashTag};
 
 /// What the server is to do, complete and valid.
@@ -44,6 +45,8 @@ pub struct Config {
     pub keep: Keep,
     /// Where keys live.
     pub placement: PlacementChoice,
+    /// The cluster that it is a server of; `None` alone.
+    pub cluster: Option<ClusterChoice>,
     /// What clients may do.
     pub allow: Allow,
     /// Statistics by key prefix.
@@ -146,6 +149,19 @@ pub struct PlacementChoice {
     pub hash: Option<Hash>,
     /// What of a key is hashed.
     pub hash_tag: Option<HashTag>,
+}
+
+/// What was asked of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterChoice {
+    /// The file that proposes a map, absolute.
+    pub file: PathBuf,
+    /// Which of its servers this is.
+    pub server_id: ServerId,
+    /// The file of the secret that the servers share, absolute.
+    pub secret_file: PathBuf,
+    /// The map says where clients come in: the command line does not.
+    pub listens_by_map: bool,
 }
 
 /// What clients may do.

@@ -4,11 +4,12 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Allow, Config, Data, Flags, Fsync, Keep, ListenAddr, Machine, Memory, Network, PlacementChoice, Prefixes,
-    Process, Protocol, UnixSocket, admin_port, extended, listen, number,
+    Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, ListenAddr, Machine, Memory, Network,
+    PlacementChoice, Prefixes, Process, Protocol, UnixSocket, admin_port, extended, listen, number,
 };
 use crate::base::limits;
 use crate::base::space::{DiskLimit, OnFull};
+use crate::route::topology::ServerId;
 use crate::route::{Hash, HashTag};
 
 const PORT_DEFAULT: u16 = 11211;
@@ -32,6 +33,7 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
         memory,
         keep,
         placement: placement(&flags)?,
+        cluster: cluster(&flags, machine)?,
         prefixes: prefixes(&flags)?,
         shown: extended.shown,
         allow: allow(&flags, machine)?,
@@ -240,6 +242,27 @@ fn placement(flags: &Flags) -> Result<PlacementChoice, String> {
         hash: hash.transpose()?,
         hash_tag: hash_tag.transpose()?,
     })
+}
+
+fn cluster(flags: &Flags, machine: &Machine) -> Result<Option<ClusterChoice>, String> {
+    let id = flags.server_id.as_deref();
+    let (file, id, secret_file) = match (&flags.cluster, id, &flags.peer_secret_file) {
+        (None, None, None) => return Ok(None),
+        (Some(file), Some(id), Some(secret_file)) => (file, id, secret_file),
+        (None, ..) => return Err("--server-id and --peer-secret-file: write --cluster FILE too".into()),
+        (_, None, _) => {
+            return Err("--cluster: which of its servers is this? write --server-id NUM too".into());
+        }
+        (.., None) => {
+            return Err("--cluster: write --peer-secret-file FILE too, the same on every server".into());
+        }
+    };
+    let server_id = number::digits(id).and_then(ServerId::new).ok_or_else(|| {
+        format!("--server-id {id}: write a server of the map, 1 to {}", limits::SERVER_ID_MAX)
+    })?;
+    let listens_by_map = flags.port.is_none() && flags.listen.is_empty() && flags.unix_socket.is_none();
+    let (file, secret_file) = (absolute(file, machine), absolute(secret_file, machine));
+    Ok(Some(ClusterChoice { file, server_id, secret_file, listens_by_map }))
 }
 
 fn prefixes(flags: &Flags) -> Result<Prefixes, String> {

@@ -58,6 +58,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
             on_full: OnFull::Refuse,
         }),
         placement: PlacementChoice::default(),
+        cluster: None,
         allow: Allow {
             flush: true,
             shutdown: false,

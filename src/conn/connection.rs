@@ -158,7 +158,7 @@ impl Connection {
             Verdict::Parked { resume } => (resume, Some(Progress::Parked)),
             Verdict::Paused { resume } => (resume, Some(Progress::Blocked)),
             Verdict::Watching => (0, Some(Progress::Idle)),
-            Verdict::Close => {
+            Verdict::Close | Verdict::Elsewhere { .. } => {
                 self.closing = true;
                 (0, Some(Progress::Closing))
             }

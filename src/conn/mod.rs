@@ -5,7 +5,8 @@
 //!
 //! May import: base, proto.
 //!
-//! Invariants: replies leave in request order; a reply may have to wait for its LSN, and those behind it wait with it;
+//! Invariants: replies leave in request order; a reply may have to wait for its LSN or for another server, and those behind
+//! it wait with it;
 //! both sides are bounded: a full outbox stops reading. No socket, no store, no clock. Any split of the input gives the
 //! same replies.
 //!
@@ -19,6 +20,7 @@ pub mod watch;
 
 use std::any::Any;
 
+use crate::base::errand::Errand;
 use crate::base::lsn::Lsn;
 use crate::base::time::UnixMs;
 use crate::proto::Request;
@@ -81,6 +83,12 @@ pub struct Session {
     pub course: Option<Box<dyn Any + Send>>,
     /// What it watches: then it asks for nothing more.
     pub watch: Option<Watch>,
+    /// Whether another server asks: then nobody else is asked in its name.
+    pub is_peer: bool,
+    /// What other servers are to be asked, in order. Whoever turns the connection takes it and fills the slots.
+    pub errands: Vec<Errand>,
+    /// The map that it goes by.
+    pub map_version: u64,
 }
 
 /// What became of a request.
@@ -102,6 +110,13 @@ pub enum Verdict {
     },
     /// From now on the connection is told events; what it sends is thrown away.
     Watching,
+    /// Another server has the group, and nobody was asked: said only to other servers.
+    Elsewhere {
+        /// Which one, by number.
+        server: u16,
+        /// The map that says so.
+        map_version: u64,
+    },
     /// Close after what is in the outbox.
     Close,
 }

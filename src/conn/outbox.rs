@@ -1,5 +1,7 @@
 //! The replies of one connection, in order, each held until what it observed is safe.
 
+mod slots;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -9,6 +11,7 @@ use super::Spares;
 use crate::base::limits::SHARED_BYTES_MIN;
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
+use slots::Ahead;
 
 /// The most slices handed to one `writev`.
 pub const SLICES_MAX: usize = 16;
@@ -32,6 +35,8 @@ pub struct Outbox {
     waiting: VecDeque<Part>,
     /// What was observed without a byte being put: the next part tells of it.
     unsaid: Lsn,
+    /// What leaves before all this: earlier replies, and places that are filled later. Mostly there is nothing.
+    ahead: Option<Box<Ahead>>,
 }
 
 #[derive(Debug)]
@@ -82,6 +87,9 @@ impl Outbox {
 
     /// Lets go of the parts whose LSN is safe.
     pub fn release(&mut self, safe: Lsn) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.release(safe);
+        }
         while self.waiting.front().is_some_and(|part| part.lsn <= safe) {
             self.waiting.pop_front();
         }
@@ -90,6 +98,9 @@ impl Outbox {
     /// After the log has failed: parts that observed more than `safe` will never be confirmed. `lose` writes what such a
     /// part says instead.
     pub fn fail_waiting(&mut self, safe: Lsn, lose: impl Fn(&[u8], &mut Vec<u8>)) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.fail_waiting(safe, &lose);
+        }
         self.release(safe);
         let Some(first) = self.waiting.front() else { return };
         let kept_len = (first.start - self.sent) as usize;
@@ -131,12 +142,24 @@ impl Outbox {
         flat
     }
 
+    /// Everything put, and the LSN that all of it is safe with: a reply that somebody else sends.
+    pub fn into_reply(mut self) -> (Vec<u8>, Lsn) {
+        self.seal(Lsn::ZERO);
+        let lsn = self.waiting.iter().map(|part| part.lsn).max().unwrap_or(Lsn::ZERO).max(self.unsaid);
+        (self.take_unsent(), lsn)
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Removes `count` bytes that have left.
     pub fn advance(&mut self, count: usize) {
+        if let Some(ahead) = &mut self.ahead
+            && !ahead.is_empty()
+        {
+            return ahead.advance(count);
+        }
         self.sent += count as u64;
         let mut left = count;
         while left > 0 {
@@ -177,6 +200,9 @@ impl Outbox {
 
     /// The bytes that may leave now, as slices for one `writev`; how many slices were filled.
     pub fn ready<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        if let Some(ahead) = self.ahead() {
+            return ahead.front().map_or(0, |run| run.ready(slices));
+        }
         let mut left = self.ready_bytes();
         let mut at = self.head;
         let mut count = 0;
@@ -206,6 +232,9 @@ impl Outbox {
 
     /// The copied bytes that may leave now, when there is nothing else: the common case, for a plain `write`.
     pub fn ready_plain(&self) -> Option<&[u8]> {
+        if let Some(ahead) = self.ahead() {
+            return ahead.front().map_or(Some(&[]), Outbox::ready_plain);
+        }
         if !self.shared.is_empty() {
             return None;
         }
@@ -214,22 +243,28 @@ impl Outbox {
 
     /// How many bytes may leave now.
     pub fn ready_bytes(&self) -> usize {
+        if let Some(ahead) = self.ahead() {
+            return ahead.front().map_or(0, Outbox::ready_bytes);
+        }
         (self.waiting.front().map_or(self.end, |part| part.start) - self.sent) as usize
     }
 
-    /// How many bytes have not left.
+    /// How many bytes have not left. A place that is not filled counts as [`SLOT_BYTES`](crate::base::limits::SLOT_BYTES), so that a full outbox bounds
+    /// their number too.
     pub fn unsent_bytes(&self) -> usize {
-        (self.end - self.sent) as usize
+        (self.end - self.sent) as usize + self.ahead().map_or(0, Ahead::unsent_bytes)
     }
 
     /// How many of them are held by reference: memory that the hot tier may have given up already.
     pub fn pinned_bytes(&self) -> usize {
-        self.shared.iter().map(|shared| shared.bytes.len()).sum()
+        let own: usize = self.shared.iter().map(|shared| shared.bytes.len()).sum();
+        own + self.ahead().map_or(0, Ahead::pinned_bytes)
     }
 
     /// The LSN that the first waiting part waits for.
     pub fn waits_for(&self) -> Option<Lsn> {
-        self.waiting.front().map(|part| part.lsn)
+        let ahead = self.ahead().and_then(Ahead::waits_for);
+        ahead.or_else(|| self.waiting.front().map(|part| part.lsn))
     }
 
     /// The LSN that the last waiting part waits for: what is put now leaves behind it.
@@ -239,7 +274,7 @@ impl Outbox {
 
     /// Whether everything put has left.
     pub fn is_empty(&self) -> bool {
-        self.sent == self.end
+        self.sent == self.end && self.ahead().is_none()
     }
 }
 

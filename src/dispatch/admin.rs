@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Dispatch;
+use super::cluster::not_here;
 use crate::base::command::{Command, Refused, StatsTopic, Tuning};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Denial;
@@ -66,6 +67,7 @@ impl Dispatch {
             Command::Tuning(Tuning::Crawl) if self.crawler.is_enabled.load(Ordering::Relaxed) => texts::OK,
             Command::Tuning(Tuning::Crawl) => texts::CRAWLER_OFF,
             Command::Watch(words) => return self.watch(words, ask, out),
+            Command::Own(own) => return self.own(own, ask, out),
             Command::Keyed(..) | Command::Read(..) | Command::SaslMechanisms | Command::Sasl(_) => {
                 texts::ERROR
             }
@@ -80,9 +82,12 @@ impl Dispatch {
         &self,
         exptime: Option<Exptime>,
         form: &Form<'_>,
-        ask: &Ask<'_>,
+        ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
+        if let (Form::Binary(frame), Some(_)) = (form, &self.cluster) {
+            return not_here(frame, out);
+        }
         let mut last = Lsn::ZERO;
         for (index, group) in self.groups.iter().enumerate().skip(ask.resume) {
             match group.flush(exptime, ask.now) {
@@ -92,6 +97,10 @@ impl Dispatch {
             }
         }
         self.flushes.fetch_add(1, Ordering::Relaxed);
+        out.seal(last);
+        if let Some(verdict) = self.flush_others(exptime, form, ask, out) {
+            return verdict;
+        }
         proto::encode_done(form, out);
         out.seal(last);
         Verdict::Done

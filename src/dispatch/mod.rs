@@ -3,9 +3,9 @@
 //!
 //! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
-//! ask ([`users`]); what only frames ask (`binary`).
+//! ask ([`users`]); what only frames ask (`binary`); which groups are other servers' ([`cluster`]).
 //!
-//! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup.
+//! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup, peer.
 //!
 //! Invariants: a command about one key touches one group and nothing else that is shared; a multi-key read never shows
 //! a miss for a key that it could not ask for; statistics are added up from groups and workers only when asked for.
@@ -15,8 +15,10 @@
 mod admin;
 mod backup;
 mod binary;
+pub mod cluster;
 pub mod dump;
 mod follow;
+mod own;
 pub mod prefixes;
 pub mod reads;
 pub mod stats;
@@ -33,6 +35,7 @@ use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::group::{Asked, Busy, Group, Shared};
 use crate::proto::{self, Form, Request};
 use crate::route::Placement;
+use cluster::Way;
 use follow::Sight;
 
 /// What the assembly gives the dispatch beside the groups.
@@ -49,6 +52,8 @@ pub struct Dispatch {
     pub placement: Placement,
     /// All groups of this server, by number.
     pub groups: Arc<[Group]>,
+    /// The other servers, if there are any.
+    pub cluster: Option<Arc<cluster::Cluster>>,
     /// What the groups share.
     pub shared: Arc<Shared>,
     /// What the codec must know.
@@ -132,8 +137,23 @@ impl Dispatch {
     }
 
     /// A command about one key: its group executes it, the codec writes the reply where it will leave from.
-    fn keyed(&self, form: &Form<'_>, key: &Key<'_>, op: &Op<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
-        let Some(group) = self.group_of(&key.bytes) else { return Verdict::Close };
+    fn keyed(
+        &self,
+        form: &Form<'_>,
+        key: &Key<'_>,
+        op: &Op<'_>,
+        ask: &mut Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        let id = self.placement.group(&key.bytes);
+        match self.way(id, ask, out) {
+            Way::Here => {}
+            Way::There(server, version) => {
+                return self.send_keyed((server, version), (form, key, op), id, ask, out);
+            }
+            Way::Wait => return Verdict::Parked { resume: 0 },
+        }
+        let Some(group) = self.groups.get(usize::from(id.0)) else { return Verdict::Close };
         let asked = Asked { key, op, now: ask.now };
         let is_followed = self.is_followed();
         let met = if is_followed { self.look(group, &asked) } else { Sight::Other };

@@ -1,14 +1,17 @@
 //! Reads of several keys: get, gets, gat, gats.
 
 use super::Dispatch;
+use super::cluster::Way;
 use super::follow::Sight;
 use crate::base::command::{Get, Key, Keys, Op};
 use crate::base::limits::{OUTBOX_BYTES_MAX, TURN_KEYS_MAX};
-use crate::base::lsn::Lsn;
 use crate::base::reply::Reply;
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::{Asked, Busy};
 use crate::proto::{self, Form, texts};
+
+/// What older auto-discovering clients ask for instead of `config get cluster`. It is no key of a cluster's data.
+const DISCOVERY_KEY: &[u8] = b"AmazonElastiCache:cluster";
 
 impl Dispatch {
     /// Answers key after key. A reply that outgrows the outbox pauses between two keys and goes on when it has drained; one
@@ -18,9 +21,12 @@ impl Dispatch {
         form: &Form<'_>,
         keys: Keys<'_>,
         get: &Get,
-        ask: &Ask<'_>,
+        ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
+        if self.cluster.is_some() && keys.0.trim_ascii() == DISCOVERY_KEY {
+            return self.discover(b"VALUE AmazonElastiCache:cluster", out);
+        }
         let op = Op::Get(*get);
         let mut rest = Keys(keys.0.get(ask.resume..).unwrap_or_default());
         let mut looked_up = 0;
@@ -29,7 +35,20 @@ impl Dispatch {
             if out.unsent_bytes() >= OUTBOX_BYTES_MAX || looked_up >= TURN_KEYS_MAX {
                 return Verdict::Paused { resume };
             }
-            let Some(group) = self.group_of(key) else { return Verdict::Close };
+            let id = self.placement.group(key);
+            match self.way(id, ask, out) {
+                Way::Here => {}
+                Way::There(server, version) => {
+                    match self.send_read((server, version), (form, key, get), id, ask, out) {
+                        Verdict::Done => {}
+                        stop => return stop,
+                    }
+                    rest = next;
+                    continue;
+                }
+                Way::Wait => return Verdict::Parked { resume },
+            }
+            let Some(group) = self.groups.get(usize::from(id.0)) else { return Verdict::Close };
             let key = Key::plain(key);
             let asked = Asked { key: &key, op: &op, now: ask.now };
             let is_followed = self.is_followed();
@@ -50,13 +69,13 @@ impl Dispatch {
             }
             if is_denied {
                 // The error line ends the reply: without END nobody takes the keys not asked for as misses.
+                out.end_parts(b"");
                 return Verdict::Done;
             }
             rest = next;
             looked_up += 1;
         }
-        proto::encode_text(form, texts::END, out);
-        out.seal(Lsn::ZERO);
+        out.end_parts(texts::END);
         Verdict::Done
     }
 }

@@ -42,6 +42,12 @@ impl std::ops::AddAssign<&Figures> for Figures {
 }
 
 impl Group {
+    /// Whether anything is stored, also what has expired and not been removed yet.
+    pub fn has_items(&self) -> bool {
+        let figures = self.figures();
+        figures.items > 0 || figures.rows > 0
+    }
+
     /// The figures now.
     pub fn figures(&self) -> Figures {
         let core = self.core.lock();

@@ -46,6 +46,11 @@ impl Default for Listing {
 }
 
 impl Listing {
+    /// Only keys behind this one.
+    pub fn behind(after: &[u8]) -> Listing {
+        Listing { after: Some(after.into()), ..Listing::default() }
+    }
+
     pub(super) fn of(keys_max: usize) -> Listing {
         Listing { after: None, stage: Stage::default(), keys_max }
     }

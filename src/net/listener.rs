@@ -26,6 +26,8 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 pub enum Bound {
     /// TCP and its real address.
     Tcp(std::net::TcpListener, SocketAddr),
+    /// As TCP, for other servers.
+    Peer(std::net::TcpListener, SocketAddr),
     /// A unix socket and its file, which goes with it.
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
@@ -92,14 +94,17 @@ impl Bound {
     /// The address as `stats conns` writes it.
     pub fn address(&self) -> String {
         match self {
-            Bound::Tcp(_, address) => format!("tcp:{address}"),
+            Bound::Tcp(_, address) | Bound::Peer(_, address) => format!("tcp:{address}"),
             Bound::Unix(_, file) => format!("unix:{}", file.0.display()),
         }
     }
 }
 
+/// Whether a socket is for other servers.
+type IsPeer = bool;
+
 enum Socketed {
-    Tcp(TcpListener, Arc<str>),
+    Tcp(TcpListener, Arc<str>, IsPeer),
     Unix(UnixListener, Arc<str>, #[expect(dead_code, reason = "kept for its drop")] SocketFile),
 }
 
@@ -134,11 +139,12 @@ impl Listener {
             let address: Arc<str> = one.address().into();
             registry.enter(address.to_string(), None, 0);
             let mut socket = match one {
-                Bound::Tcp(socket, _) => Socketed::Tcp(TcpListener::from_std(socket), address),
+                Bound::Tcp(socket, _) => Socketed::Tcp(TcpListener::from_std(socket), address, false),
+                Bound::Peer(socket, _) => Socketed::Tcp(TcpListener::from_std(socket), address, true),
                 Bound::Unix(socket, file) => Socketed::Unix(UnixListener::from_std(socket), address, file),
             };
             match &mut socket {
-                Socketed::Tcp(socket, _) => {
+                Socketed::Tcp(socket, ..) => {
                     poll.registry().register(socket, Token(index), Interest::READABLE)?
                 }
                 Socketed::Unix(socket, ..) => {
@@ -184,11 +190,12 @@ impl Listener {
 
     fn accept(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         Ok(match self.sockets.get_mut(index) {
-            Some(Socketed::Tcp(socket, listen_address)) => {
+            Some(Socketed::Tcp(socket, listen_address, is_peer)) => {
                 let (stream, peer) = socket.accept()?;
                 stream.set_nodelay(true).unwrap_or_default();
                 let listen_address = Arc::clone(listen_address);
-                Some(Accepted { stream: Stream::Tcp(stream), address: format!("tcp:{peer}"), listen_address })
+                let (stream, address) = (Stream::Tcp(stream), format!("tcp:{peer}"));
+                Some(Accepted { stream, address, listen_address, is_peer: *is_peer })
             }
             Some(Socketed::Unix(socket, listen_address, _)) => {
                 let (stream, _) = socket.accept()?;
@@ -197,6 +204,7 @@ impl Listener {
                     stream: Stream::Unix(stream),
                     address: listen_address.to_string(),
                     listen_address,
+                    is_peer: false,
                 })
             }
             None => None,
@@ -204,6 +212,9 @@ impl Listener {
     }
 
     fn hand_over(&mut self, mut accepted: Accepted) {
+        if accepted.is_peer {
+            return self.pass_on(accepted);
+        }
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.open_max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.registry.rejected.fetch_add(1, Ordering::Relaxed);
@@ -211,6 +222,10 @@ impl Listener {
             return;
         }
         self.registry.accepted.fetch_add(1, Ordering::Relaxed);
+        self.pass_on(accepted);
+    }
+
+    fn pass_on(&mut self, accepted: Accepted) {
         self.next_inlet = (self.next_inlet + 1) % self.inlets.len().max(1);
         if let Some((sender, wake)) = self.inlets.get(self.next_inlet)
             && sender.send(accepted).is_ok()

@@ -23,6 +23,8 @@ pub struct Accepted {
     pub address: String,
     /// The listener, as `stats conns` writes it.
     pub listen_address: Arc<str>,
+    /// Whether it came in by the address for other servers.
+    pub is_peer: bool,
 }
 
 impl Stream {

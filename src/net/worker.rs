@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::peers::Peers;
 use super::stream::{Accepted, Stream};
 use super::{WAKE, Wake, poll_and_wake};
 use crate::base::limits::READ_BYTES;
@@ -17,6 +18,7 @@ use crate::base::time::{Clock, UnixMs};
 use crate::conn::outbox::SLICES_MAX;
 use crate::conn::registry::{Entry, Registry, Traffic};
 use crate::conn::{Backend, Connection, Progress, Spares};
+use crate::peer::{Answer, Asker, Owner, Roster};
 use crate::proto::{Event, Kinds};
 
 /// Events taken from the kernel at once.
@@ -91,6 +93,8 @@ pub struct Worker<B> {
     stop: Arc<AtomicBool>,
     settings: Settings,
     idle_checked_s: u32,
+    /// What it has to do with other servers, if there are any.
+    others: Option<Box<Peers>>,
 }
 
 /// What the assembly hands to every worker.
@@ -107,6 +111,8 @@ pub struct Surroundings<B> {
     pub stop: Arc<AtomicBool>,
     /// Configuration.
     pub settings: Settings,
+    /// The other servers, if there are any.
+    pub roster: Option<Arc<Roster>>,
 }
 
 impl<B> Surroundings<B> {
@@ -119,11 +125,12 @@ impl<B> Surroundings<B> {
             open: Arc::clone(&self.open),
             stop: Arc::clone(&self.stop),
             settings: self.settings,
+            roster: self.roster.clone(),
         }
     }
 }
 
-impl<B: Backend> Worker<B> {
+impl<B: Backend + Owner> Worker<B> {
     /// Worker number `index`; its waker exists from here on, so that others can be told of it before it runs.
     ///
     /// # Errors
@@ -152,6 +159,7 @@ impl<B: Backend> Worker<B> {
             stop: around.stop,
             settings: around.settings,
             idle_checked_s: 0,
+            others: around.roster.map(|roster| Box::new(Peers::new(roster))),
         })
     }
 
@@ -178,10 +186,17 @@ impl<B: Backend> Worker<B> {
         let now = self.clock.now();
         let again = std::mem::take(&mut self.again);
         for event in events {
-            if event.token() != WAKE {
-                self.note(event);
-                self.serve(event.token().0, now);
+            if event.token() == WAKE {
+                continue;
             }
+            if Peers::owns(event.token()) {
+                if let Some(others) = &mut self.others {
+                    others.note(event);
+                }
+                continue;
+            }
+            self.note(event);
+            self.serve(event.token().0, now);
         }
         for key in again.into_iter().chain(std::mem::take(&mut self.parked)) {
             if let Some(peer) = self.peers.get_mut(key) {
@@ -190,6 +205,7 @@ impl<B: Backend> Worker<B> {
             self.serve(key, now);
         }
         self.welcome(now);
+        self.meet_others(now);
         self.backend.end_turn();
         self.let_go();
         self.tell_watchers(now);
@@ -203,7 +219,9 @@ impl<B: Backend> Worker<B> {
         if !self.parked.is_empty() {
             return Some(PARKED_PAUSE);
         }
-        (self.settings.idle_timeout_s > 0).then_some(IDLE_PAUSE)
+        let idle = (self.settings.idle_timeout_s > 0).then_some(IDLE_PAUSE);
+        let others = self.others.as_ref().and_then(|others| others.pause());
+        [idle, others].into_iter().flatten().min()
     }
 
     /// Notes what an event says of its connection.
@@ -244,11 +262,47 @@ impl<B: Backend> Worker<B> {
                 Err(_) => return self.close(key, Reason::Error),
             }
         }
+        if !peer.connection.session.errands.is_empty() {
+            return self.send_errands(key);
+        }
         if peer.connection.is_watching() && !std::mem::replace(&mut peer.watches, true) {
             self.watching.push(key);
             self.have_woken(key);
         }
         self.send(key);
+    }
+
+    /// Hands over what a client asks of other servers.
+    fn send_errands(&mut self, key: usize) {
+        if let (Some(peer), Some(others)) = (self.peers.get_mut(key), &mut self.others) {
+            let asker = Asker { key, id: peer.connection.session.id };
+            for errand in std::mem::take(&mut peer.connection.session.errands) {
+                others.take(asker, errand);
+            }
+        }
+        self.send(key);
+    }
+
+    /// Answers other servers, asks them, and gives clients what they have answered.
+    fn meet_others(&mut self, now: UnixMs) {
+        let Some(others) = &mut self.others else { return };
+        let share = self.settings.turn_requests;
+        let answers = others.turn(self.poll.registry(), now, share, &*self.backend);
+        let mut filled: Vec<usize> = answers.into_iter().filter_map(|answer| self.fill(answer)).collect();
+        filled.sort_unstable();
+        filled.dedup();
+        filled.into_iter().for_each(|key| self.send(key));
+    }
+
+    /// Fills a client's slot, if the client is still there: where it is.
+    fn fill(&mut self, answer: Answer) -> Option<usize> {
+        let Answer { asker, slot, outcome } = answer;
+        let peer = self.peers.get_mut(asker.key)?;
+        if peer.connection.session.id != asker.id {
+            return None;
+        }
+        peer.connection.outbox.fill(slot, outcome);
+        Some(asker.key)
     }
 
     /// Lets whoever has something to tell this watcher wake this worker.
@@ -307,18 +361,25 @@ impl<B: Backend> Worker<B> {
 
     /// Lets go of replies that have become safe.
     fn let_go(&mut self) {
-        if self.waiting.is_empty() {
+        if !self.has_waiting() {
             return;
         }
         self.release(self.backend.safe_lsn());
-        if !self.waiting.is_empty() {
+        if self.has_waiting() {
             self.backend.want_wake(self.index);
             self.release(self.backend.safe_lsn());
         }
     }
 
+    fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty() || self.others.as_ref().is_some_and(|others| others.waits())
+    }
+
     fn release(&mut self, safe: Lsn) {
         let stopped = self.backend.is_stopped();
+        if let Some(others) = &mut self.others {
+            others.release(safe, stopped.then_some(LOST_REPLY));
+        }
         let mut released = std::mem::take(&mut self.waiting);
         for key in released.drain(..) {
             let Some(peer) = self.peers.get_mut(key) else { continue };
@@ -338,6 +399,12 @@ impl<B: Backend> Worker<B> {
     /// Takes in what the listener has accepted.
     fn welcome(&mut self, now: UnixMs) {
         while let Ok(accepted) = self.inlet.try_recv() {
+            if accepted.is_peer {
+                if let Some(others) = &mut self.others {
+                    others.welcome(accepted.stream, self.poll.registry());
+                }
+                continue;
+            }
             let slot = self.peers.vacant_entry();
             let key = slot.key();
             let (id, entry) =

@@ -23,6 +23,7 @@ mod dump;
 mod line;
 mod meta_reply;
 mod meta_request;
+mod own;
 mod reply;
 mod request;
 mod storage;
@@ -40,6 +41,7 @@ pub use auth::decode_unauthenticated;
 pub use dump::{encode_cached, encode_dump};
 pub use meta_reply::item_bytes;
 pub use meta_request::{MetaForm, MetaVerb};
+pub use own::encode_discovery;
 pub use reply::{
     encode_denial, encode_done, encode_prefix, encode_reply, encode_stat, encode_text, encode_value,
 };
@@ -236,6 +238,7 @@ pub fn decode<'a>(bytes: &'a [u8], searched: usize, limits: &Limits) -> Step<'a>
         b"gat" => return classic::read_and_touch(&line, args, false),
         b"gats" => return classic::read_and_touch(&line, args, true),
         b"me" => meta_request::inspect(args),
+        b"config" | b"cluster" | b"route" | b"keys" => own::decode(verb, args, limits),
         _ => match admin::decode(verb, args, limits) {
             Some(parsed) => parsed,
             None => return unknown(&line),

@@ -5,7 +5,7 @@ use super::meta_reply::put_key_text;
 use super::reply::{LINE_END, put_number};
 use super::{ClassicForm, Form, MetaForm, MetaVerb, Request, binary};
 use crate::base::command::{
-    Command, Direction, DumpForm, Get, Key, Keys, Op, ShutdownMode, StatsTopic, Store, StoreMode,
+    Command, Direction, DumpForm, Get, Key, Keys, Op, Own, ShutdownMode, StatsTopic, Store, StoreMode,
 };
 use crate::base::reply::Sink;
 
@@ -139,6 +139,7 @@ fn put_admin(command: &Command<'_>, form: ClassicForm, out: &mut impl Sink) -> b
             out.put(LINE_END);
             out.put(token);
         }
+        Command::Own(own) => put_own(own, out),
         Command::Keyed(..)
         | Command::Read(..)
         | Command::Refused(..)
@@ -148,6 +149,28 @@ fn put_admin(command: &Command<'_>, form: ClassicForm, out: &mut impl Sink) -> b
     }
     put_line_end(form, out);
     true
+}
+
+/// A command of Larder's own.
+fn put_own(own: &Own<'_>, out: &mut impl Sink) {
+    match own {
+        Own::Discover => out.put(b"config get cluster"),
+        Own::ClusterMap => out.put(b"cluster map"),
+        Own::ClusterReload => out.put(b"cluster reload"),
+        Own::Route(key) => {
+            out.put(b"route ");
+            out.put(key);
+        }
+        Own::Keys { prefix, limit, after } => {
+            out.put(b"keys ");
+            out.put(prefix);
+            put_number_after(b" ", *limit, out);
+            if !after.is_empty() {
+                out.put(b" ");
+                out.put(after);
+            }
+        }
+    }
 }
 
 /// stats and its topic.

@@ -136,6 +136,23 @@ pub const AUTH_END: &[u8] = b"CLIENT_ERROR bad command line termination\r\n";
 /// The answer to a connection above `-c`.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections\r\n";
 
+/// What has no text to ask another server with.
+pub const NOT_FORWARDED: &[u8] = b"SERVER_ERROR this command cannot be asked of another server\r\n";
+/// `keys` without a prefix, or with what is no limit.
+pub const BAD_KEYS: &[u8] = b"CLIENT_ERROR usage: keys PREFIX [limit] [after]\r\n";
+/// `cluster` with another word.
+pub const BAD_CLUSTER: &[u8] = b"CLIENT_ERROR usage: cluster map|reload\r\n";
+/// `config` with other words.
+pub const BAD_CONFIG: &[u8] = b"CLIENT_ERROR usage: config get cluster\r\n";
+/// `route` without a key.
+pub const BAD_ROUTE: &[u8] = b"CLIENT_ERROR usage: route KEY\r\n";
+/// `keys` of a prefix that names no object.
+pub const KEYS_OF_NOTHING: &[u8] = b"CLIENT_ERROR keys lists one object: the prefix must hold its {name}\r\n";
+/// `-X`.
+pub const KEYS_OFF: &[u8] = b"CLIENT_ERROR keys not allowed\r\n";
+/// What only servers of a cluster can say.
+pub const NO_CLUSTER: &[u8] = b"CLIENT_ERROR no cluster: the server runs without --cluster\r\n";
+
 /// Why a request was refused, in words.
 pub fn denial(denial: Denial) -> &'static [u8] {
     match denial {

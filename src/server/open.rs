@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::cluster::server_number;
 use super::patience::patiently;
 use super::timed_disk::TimedDisk;
 use crate::base::fault::{Fault, FaultKind};
@@ -18,6 +19,7 @@ use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
 use crate::binlog::{self, RealDisk, Recovery, Starts};
 use crate::config::{Config, Data, Fsync, Keep, PlacementChoice};
+use crate::dispatch::cluster::Cluster;
 use crate::engine::Rules;
 use crate::group::disk_limit::Limiter;
 use crate::group::keeper::{CEILING_AHEAD_MS, Ceiling};
@@ -45,6 +47,8 @@ pub(super) struct Opened {
     pub(super) shared: Arc<Shared>,
     pub(super) ceiling: Arc<dyn Ceiling>,
     pub(super) directory: Option<Directory>,
+    /// The other servers; the assembly decides about them when the groups are open.
+    pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) ledger: Option<Mutex<Ledger>>,
     pub(super) reserve: Option<Reserve>,
     pub(super) limiter: Option<Limiter>,
@@ -101,6 +105,7 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
         shared,
         ceiling: Arc::new(NoCeiling),
         directory: None,
+        cluster: None,
         ledger: None,
         reserve: None,
         limiter: None,
@@ -109,7 +114,7 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
 
 fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks) -> Result<Opened, Fault> {
     let began = Instant::now();
-    let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(&config.placement)))?;
+    let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(config)))?;
     let placement = placement_of(&identity)?;
     let disk = match &disks.log {
         Some(disk) => Arc::clone(disk),
@@ -150,7 +155,17 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
     let ceiling = Arc::new(StartsFile(Mutex::new(starts)));
     let (ledger, reserve) = (Some(Mutex::new(ledger)), Some(reserve));
     let limiter = Some(Limiter::new(directory.footprint(), data.disk_limit, data.on_full));
-    Ok(Opened { placement, groups, shared, ceiling, directory: Some(directory), ledger, reserve, limiter })
+    Ok(Opened {
+        placement,
+        groups,
+        shared,
+        ceiling,
+        directory: Some(directory),
+        cluster: None,
+        ledger,
+        reserve,
+        limiter,
+    })
 }
 
 /// A limit that the log and the reserve alone may pass would forbid everything.
@@ -316,12 +331,13 @@ fn log_options(config: &Config, data: &Data, server: u16, incarnation: u32) -> b
     binlog::Options { segment_bytes, log_bytes_max, ..binlog::Options::new(fsync, server, incarnation, salt) }
 }
 
-fn wanted(choice: &PlacementChoice) -> Wanted {
+fn wanted(config: &Config) -> Wanted {
+    let choice = &config.placement;
     Wanted {
         group_count: choice.group_count.map(u16::from),
         hash: choice.hash,
         hash_tag: choice.hash_tag,
-        server: None,
+        server: server_number(config),
     }
 }
 

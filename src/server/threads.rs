@@ -75,6 +75,7 @@ pub(super) fn dispatch(
     Ok(Dispatch {
         placement: opened.placement,
         groups: Arc::clone(&opened.groups),
+        cluster: opened.cluster.clone(),
         shared: Arc::clone(&opened.shared),
         limits: super::shown::limits(config),
         settings: super::shown::settings(config, clock.now()),
@@ -146,6 +147,7 @@ impl Threads {
                 turn_requests: config.network.turn_requests,
                 idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
             },
+            roster: opened.cluster.as_ref().map(|cluster| Arc::clone(&cluster.roster)),
         };
         threads
             .serve(config, &around, traffic, bound)
@@ -246,6 +248,8 @@ impl Threads {
                 Err(fault) => log::error!("the users stay as they were: {fault}"),
             }
         }
+        // What comes of it is in the log.
+        let _ = self.dispatch.renew_map();
     }
 
     /// Ends all threads in the order that loses nothing: first who takes requests, then who works on them, then a

@@ -221,7 +221,7 @@ impl Topology {
     }
 
     /// The longest runs of groups that have the same servers: first, last, servers.
-    pub(super) fn ranges(&self) -> Vec<(GroupId, GroupId, Vec<ServerId>)> {
+    pub fn ranges(&self) -> Vec<(GroupId, GroupId, Vec<ServerId>)> {
         let mut ranges: Vec<(GroupId, GroupId, Vec<ServerId>)> = Vec::new();
         for group in self.groups() {
             let servers: Vec<ServerId> = self.members(group).map(|server| server.id).collect();

@@ -1,0 +1,112 @@
+//! What one server asks another for a client that asked the wrong one, and what comes of it.
+
+use bytes::Bytes;
+
+use super::lsn::GroupId;
+
+/// A place in the replies of one connection that is filled later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u64);
+
+/// One request for another server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    /// Where its answer goes.
+    pub slot: Slot,
+    /// Who is asked, by number.
+    pub server: u16,
+    /// What group it is about; `None` for the whole store.
+    pub group: Option<GroupId>,
+    /// The map that says so.
+    pub map_version: u64,
+    /// The request in its canonical form.
+    pub request: Vec<u8>,
+    /// What of the answer the client sees.
+    pub shown: Shown,
+}
+
+/// What of an answer the client sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// All of it.
+    Whole,
+    /// Nothing, not even an error (`noreply`).
+    Nothing,
+    /// This instead: the request stood for another one that is not carried.
+    Instead(&'static [u8]),
+    /// It is a part of a longer reply: what stands before this end. An answer without the end is a failure of the
+    /// whole reply.
+    Before(&'static [u8]),
+}
+
+/// What a slot is filled with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// These bytes, which may be none.
+    Said(Bytes),
+    /// A part is missing: the reply that it belongs to ends with this line.
+    Missing(Bytes),
+}
+
+impl Errand {
+    /// A request for this server, still without its text and its place.
+    pub fn new(server: u16, group: Option<GroupId>, map_version: u64, shown: Shown) -> Errand {
+        Errand { slot: Slot(0), server, group, map_version, request: Vec::new(), shown }
+    }
+}
+
+impl Shown {
+    /// What the other server's answer becomes.
+    pub fn answer(self, answer: Bytes) -> Outcome {
+        match self {
+            Shown::Whole => Outcome::Said(answer),
+            Shown::Nothing => Outcome::Said(Bytes::new()),
+            Shown::Instead(text) => Outcome::Said(Bytes::from_static(text)),
+            Shown::Before(end) => match answer.strip_suffix(end).map(<[u8]>::len) {
+                Some(length) => Outcome::Said(answer.slice(..length)),
+                None => Outcome::Missing(answer),
+            },
+        }
+    }
+
+    /// What the lack of an answer becomes; `line` says why there is none.
+    pub fn failure(self, line: Bytes) -> Outcome {
+        match self {
+            Shown::Whole | Shown::Instead(_) => Outcome::Said(line),
+            Shown::Nothing => Outcome::Said(Bytes::new()),
+            Shown::Before(_) => Outcome::Missing(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_sees_of_an_answer_what_it_asked_for() {
+        let said = |text: &'static str| Outcome::Said(Bytes::from_static(text.as_bytes()));
+        let missing = |text: &'static str| Outcome::Missing(Bytes::from_static(text.as_bytes()));
+        for (shown, answer, seen, unanswered) in [
+            (Shown::Whole, "STORED\r\n", said("STORED\r\n"), said("E\r\n")),
+            (Shown::Nothing, "ERROR\r\n", said(""), said("")),
+            (Shown::Instead(b"no\r\n"), "DELETED\r\n", said("no\r\n"), said("E\r\n")),
+            (
+                Shown::Before(b"END\r\n"),
+                "VALUE a 0 0\r\n\r\nEND\r\n",
+                said("VALUE a 0 0\r\n\r\n"),
+                missing("E\r\n"),
+            ),
+            (Shown::Before(b"END\r\n"), "END\r\n", said(""), missing("E\r\n")),
+            (
+                Shown::Before(b"END\r\n"),
+                "SERVER_ERROR x\r\n",
+                missing("SERVER_ERROR x\r\n"),
+                missing("E\r\n"),
+            ),
+        ] {
+            assert_eq!(shown.answer(Bytes::from_static(answer.as_bytes())), seen, "{shown:?} {answer}");
+            assert_eq!(shown.failure(Bytes::from_static(b"E\r\n")), unanswered, "{shown:?}");
+        }
+    }
+}

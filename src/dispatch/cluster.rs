@@ -1,0 +1,279 @@
+//! Which groups are this server's, and how a command finds its way to another.
+//!
+//! A connection goes by one map as long as it awaits answers of other servers: only then does it take a newer one. So
+//! whatever a map moves, the commands of one connection stay in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::Dispatch;
+use crate::base::command::{Command, Get, Key, Keys, Op};
+use crate::base::errand::{Errand, Shown};
+use crate::base::limits::OUTBOX_BYTES_MAX;
+use crate::base::lsn::{GroupId, Lsn};
+use crate::base::reply::{Denial, Sink};
+use crate::base::time::{Exptime, UnixMs};
+use crate::conn::{Ask, Backend, Outbox, Session, Verdict};
+use crate::peer::{Answered, Owner, Question, Roster};
+use crate::proto::binary::{self, BinaryForm};
+use crate::proto::{self, ClassicForm, Form, Request, texts};
+use crate::route::topology::{ServerId, Topology};
+
+/// Stands for a map that is being changed: no version is as high.
+const CHANGING: u64 = u64::MAX;
+
+/// The map in force, as commands need it.
+pub struct Cluster {
+    /// This server.
+    pub own: ServerId,
+    /// The other servers.
+    pub roster: Arc<Roster>,
+    /// Who proposes maps and keeps the one in force.
+    pub source: Box<dyn MapSource>,
+    /// Held while a map is judged and taken.
+    pub(super) renewing: Mutex<()>,
+    map: RwLock<Arc<Topology>>,
+    version: AtomicU64,
+    /// Of each group the server that coordinates it.
+    owners: Vec<AtomicU16>,
+}
+
+/// Where a proposed map comes from, and where the map in force is kept.
+pub trait MapSource: Send + Sync {
+    /// Reads the proposal, judges it, and keeps it as the map in force.
+    ///
+    /// # Errors
+    /// Why the old map stays, in one or more lines.
+    fn renew(&self, cluster: &Cluster, groups: &[crate::group::Group]) -> Result<String, String>;
+}
+
+/// Where a command goes.
+pub(super) enum Way {
+    /// It is for this server.
+    Here,
+    /// It is for this one.
+    There(u16, u64),
+    /// The map is changing: try again soon.
+    Wait,
+}
+
+impl Cluster {
+    /// The cluster by this map.
+    pub fn new(map: Topology, own: ServerId, roster: Arc<Roster>, source: Box<dyn MapSource>) -> Cluster {
+        let owners = owners(&map).map(AtomicU16::new).collect();
+        Cluster {
+            own,
+            roster,
+            source,
+            renewing: Mutex::new(()),
+            version: AtomicU64::new(map.version()),
+            map: RwLock::new(Arc::new(map)),
+            owners,
+        }
+    }
+
+    /// The map in force.
+    pub fn map(&self) -> Arc<Topology> {
+        Arc::clone(&self.map.read())
+    }
+
+    /// Puts a map in force that has been judged. It has as many groups as the one before.
+    pub fn put_in_force(&self, map: Topology) {
+        let version = map.version();
+        self.version.store(CHANGING, Ordering::SeqCst);
+        for (known, owner) in self.owners.iter().zip(owners(&map)) {
+            known.store(owner, Ordering::SeqCst);
+        }
+        *self.map.write() = Arc::new(map);
+        self.version.store(version, Ordering::SeqCst);
+    }
+
+    fn way(&self, group: GroupId, session: &mut Session, out: &Outbox) -> Way {
+        let version = self.version.load(Ordering::Acquire);
+        let owner = self.owners.get(usize::from(group.0)).map_or(0, |owner| owner.load(Ordering::Acquire));
+        if version == CHANGING || version != self.version.load(Ordering::Acquire) {
+            return Way::Wait;
+        }
+        if session.map_version != version {
+            if out.awaits() {
+                return Way::Wait;
+            }
+            session.map_version = version;
+        }
+        if owner == self.own.get() { Way::Here } else { Way::There(owner, version) }
+    }
+}
+
+fn owners(map: &Topology) -> impl Iterator<Item = u16> {
+    map.groups().map(|group| map.coordinator(group).map_or(0, |server| server.id.get()))
+}
+
+/// Frames are not sent on: whoever sends them is told that the key is elsewhere.
+pub(super) fn not_here(frame: &BinaryForm, out: &mut Outbox) -> Verdict {
+    binary::encode_status(frame, binary::Status::NotHere, out);
+    out.seal(Lsn::ZERO);
+    Verdict::Done
+}
+
+impl Dispatch {
+    /// Where the commands of a group go. Without a cluster that is here.
+    #[inline]
+    pub(super) fn way(&self, group: GroupId, ask: &mut Ask<'_>, out: &Outbox) -> Way {
+        match &self.cluster {
+            None => Way::Here,
+            Some(cluster) => cluster.way(group, ask.session, out),
+        }
+    }
+
+    /// Has another server asked about one key.
+    pub(super) fn send_keyed(
+        &self,
+        (server, map_version): (u16, u64),
+        (form, key, op): (&Form<'_>, &Key<'_>, &Op<'_>),
+        group: GroupId,
+        ask: &mut Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        if ask.session.is_peer {
+            return Verdict::Elsewhere { server, map_version };
+        }
+        if let Form::Binary(frame) = form {
+            return not_here(frame, out);
+        }
+        let is_silent = matches!(form, Form::Classic(ClassicForm { noreply: true, .. }));
+        let shown = if is_silent { Shown::Nothing } else { Shown::Whole };
+        let (form, op, shown) = match op {
+            Op::Oversized { drops_old: false } => {
+                proto::encode_text(form, texts::denial(Denial::TooLarge), out);
+                out.seal(Lsn::ZERO);
+                return Verdict::Done;
+            }
+            // The value is not carried, but the old one has to go.
+            Op::Oversized { drops_old: true } => {
+                let shown = if is_silent { shown } else { Shown::Instead(texts::denial(Denial::TooLarge)) };
+                (Form::Classic(ClassicForm::default()), Op::Delete(Default::default()), shown)
+            }
+            _ => (*form, *op, shown),
+        };
+        let request = Request { command: Command::Keyed(key.clone(), op), form };
+        self.send(&request, Errand::new(server, Some(group), map_version, shown), ask, out)
+    }
+
+    /// Has another server asked for one key of a read.
+    pub(super) fn send_read(
+        &self,
+        (server, map_version): (u16, u64),
+        (form, key, get): (&Form<'_>, &[u8], &Get),
+        group: GroupId,
+        ask: &mut Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        if ask.session.is_peer {
+            return Verdict::Elsewhere { server, map_version };
+        }
+        let request = Request { command: Command::Read(Keys(key), *get), form: *form };
+        let errand = Errand::new(server, Some(group), map_version, Shown::Before(texts::END));
+        self.send(&request, errand, ask, out)
+    }
+
+    /// Has another server asked what is not about one key but about one group.
+    pub(super) fn send_own(
+        &self,
+        (server, map_version): (u16, u64),
+        command: Command<'_>,
+        group: GroupId,
+        ask: &mut Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        if ask.session.is_peer {
+            return Verdict::Elsewhere { server, map_version };
+        }
+        let request = Request { command, form: Form::Classic(ClassicForm::default()) };
+        self.send(&request, Errand::new(server, Some(group), map_version, Shown::Whole), ask, out)
+    }
+
+    /// Has all other servers asked to flush, after this one has. OK is said when all have said so.
+    pub(super) fn flush_others(
+        &self,
+        exptime: Option<Exptime>,
+        form: &Form<'_>,
+        ask: &mut Ask<'_>,
+        out: &mut Outbox,
+    ) -> Option<Verdict> {
+        let cluster = self.cluster.as_ref().filter(|_| !ask.session.is_peer)?;
+        let map = cluster.map();
+        let is_silent = matches!(form, Form::Classic(ClassicForm { noreply: true, .. }));
+        let shown = if is_silent { Shown::Nothing } else { Shown::Before(texts::OK) };
+        for server in map.servers().iter().filter(|server| server.id != cluster.own) {
+            let form = Form::Classic(ClassicForm::default());
+            let request = Request { command: Command::FlushAll(exptime), form };
+            self.send(&request, Errand::new(server.id.get(), None, map.version(), shown), ask, out);
+        }
+        if !is_silent {
+            out.end_parts(texts::OK);
+        }
+        Some(Verdict::Done)
+    }
+
+    fn send(
+        &self,
+        request: &Request<'_>,
+        mut errand: Errand,
+        ask: &mut Ask<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        if !proto::write_request(request, &mut errand.request) {
+            out.put(texts::NOT_FORWARDED);
+            out.seal(Lsn::ZERO);
+            return Verdict::Done;
+        }
+        errand.slot = out.reserve();
+        ask.session.errands.push(errand);
+        Verdict::Done
+    }
+}
+
+impl Dispatch {
+    /// Reads the proposed map again, and puts it in force if it may follow: what came of it, in words.
+    ///
+    /// # Errors
+    /// Why the old map stays.
+    pub fn renew_map(&self) -> Option<Result<String, String>> {
+        let cluster = self.cluster.as_ref()?;
+        let _one_at_a_time = cluster.renewing.lock();
+        let result = cluster.source.renew(cluster, &self.groups);
+        match &result {
+            Ok(text) => log::info!("{text}"),
+            Err(why) => log::error!("map version {} stays in force: {why}", cluster.map().version()),
+        }
+        Some(result)
+    }
+}
+
+impl Owner for Dispatch {
+    fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered {
+        let mut session = Session { is_peer: true, authenticated: true, ..Session::default() };
+        let mut ask = Ask { now, resume: 0, session: &mut session };
+        let mut out = Outbox::default();
+        loop {
+            match Backend::execute(self, &question.request, &mut ask, &mut out) {
+                Verdict::Done => {
+                    let (text, lsn) = out.into_reply();
+                    return Answered::Said(text, lsn);
+                }
+                Verdict::Elsewhere { server, map_version } => {
+                    return Answered::NotMine { owner: server, map_version };
+                }
+                // Only a listing of keys pauses, which is bounded.
+                Verdict::Paused { resume } if out.unsent_bytes() < OUTBOX_BYTES_MAX => ask.resume = resume,
+                _ => return Answered::Busy,
+            }
+        }
+    }
+
+    fn peer_limits(&self) -> &proto::Limits {
+        &self.limits
+    }
+}

@@ -1,0 +1,204 @@
+//! All that one worker asks other servers: takes errands in, gives answers out.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::link::{Event, Link, Why};
+use super::roster::{Health, Roster};
+use crate::base::errand::{Errand, Outcome, Slot};
+
+/// The connection that waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Where the worker has it.
+    pub key: usize,
+    /// Its number, which is never given twice.
+    pub id: u64,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Who waits for it.
+    pub asker: Asker,
+    /// What is asked.
+    pub errand: Errand,
+    /// A server has said that it is not the one.
+    pub is_retried: bool,
+}
+
+/// What a slot is to be filled with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whose slot.
+    pub asker: Asker,
+    /// Which one.
+    pub slot: Slot,
+    /// With what.
+    pub outcome: Outcome,
+}
+
+/// The requests of one worker to all other servers.
+#[derive(Debug, Default)]
+pub struct Desk {
+    links: BTreeMap<u16, Link>,
+    answers: Vec<Answer>,
+}
+
+impl Desk {
+    /// Takes the servers that there are now; what waits for others is given up.
+    pub fn renew(&mut self, servers: &[u16]) {
+        let gone: Vec<u16> = self.links.keys().copied().filter(|id| !servers.contains(id)).collect();
+        let mut events = Vec::new();
+        for id in gone {
+            if let Some(link) = self.links.remove(&id) {
+                link.dissolve(&mut events);
+            }
+        }
+        for id in servers {
+            self.links.entry(*id).or_insert_with(|| Link::new(*id));
+        }
+        self.conclude(events, 0);
+    }
+
+    /// Takes an errand of this connection.
+    pub fn take(&mut self, asker: Asker, errand: Errand, now_ms: u64) {
+        self.send(Task { asker, errand, is_retried: false }, now_ms);
+    }
+
+    /// The connection to a server.
+    pub fn link(&mut self, server: u16) -> Option<&mut Link> {
+        self.links.get_mut(&server)
+    }
+
+    /// Takes what was received from a server.
+    ///
+    /// # Errors
+    /// Why the connection is to be closed, and [`Desk::lost`] to be told.
+    pub fn receive(&mut self, server: u16, bytes: &[u8], roster: &Roster, now_ms: u64) -> Result<(), String> {
+        let Some(link) = self.links.get_mut(&server) else { return Err("it is not in the map".into()) };
+        let mut events = Vec::new();
+        let was_up = link.is_up();
+        let result = link.receive(bytes, roster, &mut events);
+        if link.is_up() && !was_up && roster.note(server, Health::Up) {
+            log::info!("server {server} is up");
+        }
+        self.conclude(events, now_ms);
+        result
+    }
+
+    /// The connection to a server is gone, or could not be made.
+    pub fn lost(&mut self, server: u16, why: String, roster: &Roster, now_ms: u64) {
+        let mut events = Vec::new();
+        if let Some(link) = self.links.get_mut(&server) {
+            log::debug!("the connection to server {server} is lost: {why}");
+            link.lost(why, now_ms, &mut events);
+        }
+        self.conclude(events, now_ms);
+        self.note_down(server, roster, now_ms);
+    }
+
+    /// Gives up what has waited too long; which connections are to be closed, and why.
+    pub fn tick(&mut self, roster: &Roster, now_ms: u64) -> Vec<(u16, &'static str)> {
+        let mut events = Vec::new();
+        let mut overdue = Vec::new();
+        for (server, link) in &mut self.links {
+            overdue.extend(link.tick(now_ms, &mut events).map(|why| (*server, why)));
+        }
+        self.conclude(events, now_ms);
+        let servers: Vec<u16> = self.links.keys().copied().collect();
+        servers.into_iter().for_each(|server| self.note_down(server, roster, now_ms));
+        overdue
+    }
+
+    fn note_down(&self, server: u16, roster: &Roster, now_ms: u64) {
+        if let Some(link) = self.links.get(&server)
+            && link.is_down(now_ms)
+            && roster.note(server, Health::Down)
+        {
+            log::warn!(
+                "server {server} is down: {}",
+                link.trouble.as_deref().unwrap_or("it cannot be reached")
+            );
+        }
+    }
+
+    /// The servers that a connection is to be opened to now.
+    pub fn wants_opening(&self, now_ms: u64) -> Vec<u16> {
+        self.links.iter().filter(|(_, link)| link.wants_opening(now_ms)).map(|(server, _)| *server).collect()
+    }
+
+    /// When the time will mean something next.
+    pub fn deadline_ms(&self, now_ms: u64) -> Option<u64> {
+        self.links.values().filter_map(|link| link.deadline_ms(now_ms)).min()
+    }
+
+    /// What has been answered.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.answers)
+    }
+
+    fn send(&mut self, task: Task, now_ms: u64) {
+        let mut events = Vec::new();
+        match self.links.get_mut(&task.errand.server) {
+            Some(link) => link.ask(task, now_ms, &mut events),
+            None => events.push(Event::Failed(task, Why::Down)),
+        }
+        self.conclude(events, now_ms);
+    }
+
+    fn conclude(&mut self, events: Vec<Event>, now_ms: u64) {
+        for event in events {
+            match event {
+                Event::Said(task, text) => self.answer(&task, task.errand.shown.answer(text)),
+                Event::Failed(task, why) => self.fail(&task, failure(&task.errand, why)),
+                Event::NotMine { task, owner, map_version } => {
+                    self.ask_elsewhere(task, owner, map_version, now_ms);
+                }
+            }
+        }
+    }
+
+    /// A server has said that the group is another's: that one is asked, once, when the map that says so is newer.
+    fn ask_elsewhere(&mut self, mut task: Task, owner: u16, map_version: u64, now_ms: u64) {
+        let errand = &mut task.errand;
+        if task.is_retried || map_version <= errand.map_version || !self.links.contains_key(&owner) {
+            let text = disagreement(errand, owner, map_version);
+            return self.fail(&task, text);
+        }
+        (errand.server, errand.map_version, task.is_retried) = (owner, map_version, true);
+        self.send(task, now_ms);
+    }
+
+    fn fail(&mut self, task: &Task, text: String) {
+        self.answer(task, task.errand.shown.failure(Bytes::from(format!("SERVER_ERROR {text}\r\n"))));
+    }
+
+    fn answer(&mut self, task: &Task, outcome: Outcome) {
+        self.answers.push(Answer { asker: task.asker, slot: task.errand.slot, outcome });
+    }
+}
+
+/// Why there is no answer, in words. A client acts on the beginning `outcome unknown`.
+fn failure(errand: &Errand, why: Why) -> String {
+    let server = errand.server;
+    let place = match errand.group {
+        Some(group) => format!("group {group} is on server {server}, which"),
+        None => format!("server {server}"),
+    };
+    match why {
+        Why::Down => format!("{place} is down"),
+        Why::Full => format!("{place} has too much to do"),
+        Why::Unknown => format!("outcome unknown: {place} did not answer"),
+    }
+}
+
+fn disagreement(errand: &Errand, owner: u16, map_version: u64) -> String {
+    let Errand { server, map_version: own_version, .. } = errand;
+    let group = errand.group.map_or_else(String::new, |group| format!("group {group}: "));
+    format!(
+        "{group}the servers disagree: it is on server {server} by map version {own_version}, \
+         and on server {owner} by map version {map_version}"
+    )
+}

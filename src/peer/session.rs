@@ -1,0 +1,295 @@
+//! The answering side: frames in, requests to their owner, frames out.
+
+use std::collections::VecDeque;
+
+use super::frame::{Found, Kind, Question as Frame, Reply, Status, find, put};
+use super::greeting::Answering;
+use super::roster::Roster;
+use crate::base::command::{Command, Keys, Own};
+use crate::base::limits::{
+    KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS,
+};
+use crate::base::lsn::{GroupId, Lsn};
+use crate::base::time::UnixMs;
+use crate::proto::{self, Request, Step};
+
+/// Who has groups here and answers for them.
+pub trait Owner: Send + Sync {
+    /// Answers a request of another server, and asks nobody.
+    fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered;
+
+    /// What the codec must know.
+    fn peer_limits(&self) -> &proto::Limits;
+}
+
+/// A request of another server.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// What is asked: something about one key, or of the whole store.
+    pub request: Request<'a>,
+    /// The group by the asker's map.
+    pub group: Option<GroupId>,
+    /// That map.
+    pub map_version: u64,
+}
+
+/// What the owner says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// A reply, which may leave when this is safe.
+    Said(Vec<u8>, Lsn),
+    /// Not just now: ask again.
+    Busy,
+    /// Another server has the group.
+    NotMine {
+        /// Which one.
+        owner: u16,
+        /// By this map.
+        map_version: u64,
+    },
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Everything received is dealt with.
+    Idle,
+    /// There is more to do, after others had their turn.
+    Again,
+    /// The owner is busy: try again soon, read nothing until then.
+    Parked,
+    /// Too much waits to be sent: go on when it has drained.
+    Blocked,
+    /// Close when everything has left.
+    Closing,
+}
+
+#[derive(Debug)]
+enum State {
+    Fresh,
+    Greeted(Answering),
+    Known,
+    Closing,
+}
+
+/// One connection of another server.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    since_ms: u64,
+    inbox: Vec<u8>,
+    /// Answers that wait for their LSN, in order.
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    out: Vec<u8>,
+    /// How much of `out` has left.
+    head: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    lsn: Lsn,
+    sequence: u64,
+    text: Vec<u8>,
+}
+
+impl Session {
+    /// Accepted at this moment.
+    pub fn new(now_ms: u64) -> Session {
+        Session {
+            state: State::Fresh,
+            since_ms: now_ms,
+            inbox: Vec::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            out: Vec::new(),
+            head: 0,
+        }
+    }
+
+    /// Takes what was received, and answers at most `frames_max` frames.
+    pub fn turn(
+        &mut self,
+        received: &[u8],
+        frames_max: usize,
+        now: UnixMs,
+        owner: &impl Owner,
+        roster: &Roster,
+    ) -> Progress {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        inbox.extend_from_slice(received);
+        let mut taken = 0;
+        let mut progress = Progress::Again;
+        for _ in 0..frames_max {
+            if self.unsent_bytes() >= OUTBOX_BYTES_MAX {
+                progress = Progress::Blocked;
+                break;
+            }
+            let (length, stop) = self.step(inbox.get(taken..).unwrap_or_default(), now, owner, roster);
+            taken += length;
+            if let Some(stop) = stop {
+                progress = stop;
+                break;
+            }
+        }
+        if progress != Progress::Closing {
+            inbox.drain(..taken);
+            self.inbox = inbox;
+        }
+        progress
+    }
+
+    /// Deals with one frame: its length, and whether the turn is over.
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        now: UnixMs,
+        owner: &impl Owner,
+        roster: &Roster,
+    ) -> (usize, Option<Progress>) {
+        let is_known = matches!(self.state, State::Known);
+        let bytes_max = if is_known { PEER_FRAME_BYTES_MAX } else { PEER_GREETING_BYTES_MAX };
+        let (kind, body, length) = match find(bytes, bytes_max) {
+            _ if matches!(self.state, State::Closing) => return (0, Some(Progress::Closing)),
+            Found::NeedMore(_) => return (0, Some(Progress::Idle)),
+            Found::Bad(why) => return (0, Some(self.refuse(why))),
+            Found::Whole(kind, body, length) => (kind, body, length),
+        };
+        match (kind, &self.state) {
+            (Kind::Hello, State::Fresh) => {
+                let (facts, challenge) = (roster.facts(), roster.challenge());
+                match Answering::begin(body, &facts, challenge, &roster.secret, &mut self.out) {
+                    Ok(answering) => self.state = State::Greeted(answering),
+                    Err(why) => return (0, Some(self.refuse(&why))),
+                }
+            }
+            (Kind::Proof, State::Greeted(answering)) if answering.finish(body, &roster.secret) => {
+                self.state = State::Known;
+            }
+            (Kind::Proof, _) => return (0, Some(self.refuse("the secret is another one"))),
+            (Kind::Question, State::Known) => return self.question(body, length, now, owner),
+            _ => return (0, Some(self.refuse("this does not belong here"))),
+        }
+        (length, None)
+    }
+
+    fn question(
+        &mut self,
+        body: &[u8],
+        length: usize,
+        now: UnixMs,
+        owner: &impl Owner,
+    ) -> (usize, Option<Progress>) {
+        let Some(frame) = Frame::read(body) else {
+            return (0, Some(self.refuse("a question that cannot be understood")));
+        };
+        let request = match proto::decode(frame.text, 0, owner.peer_limits()) {
+            Step::Request { request, length, .. } if length == frame.text.len() && is_one(&request) => {
+                request
+            }
+            Step::Reject { reply, .. } => {
+                self.say(frame.sequence, Lsn::ZERO, reply.to_vec());
+                return (length, None);
+            }
+            _ => return (0, Some(self.refuse("a question that is no single request"))),
+        };
+        let question = Question { request, group: frame.group, map_version: frame.map_version };
+        match owner.answer(&question, now) {
+            Answered::Busy => return (0, Some(Progress::Parked)),
+            Answered::Said(text, lsn) => self.say(frame.sequence, lsn, text),
+            Answered::NotMine { owner, map_version } => {
+                let status = Status::NotMine { owner, map_version };
+                // Behind the answers that wait, as its question was.
+                if self.waiting.is_empty() {
+                    Reply { sequence: frame.sequence, status, text: b"" }.put(&mut self.out);
+                } else {
+                    return (0, Some(Progress::Parked));
+                }
+            }
+        }
+        (length, None)
+    }
+
+    /// An answer, which leaves when its LSN is safe.
+    fn say(&mut self, sequence: u64, lsn: Lsn, text: Vec<u8>) {
+        if lsn == Lsn::ZERO && self.waiting.is_empty() {
+            return Reply { sequence, status: Status::Said, text: &text }.put(&mut self.out);
+        }
+        self.waiting_bytes += text.len();
+        self.waiting.push_back(Waiting { lsn, sequence, text });
+    }
+
+    /// Lets go of the answers whose LSN is safe. When the log has failed the others will never be: they become `lost`.
+    pub fn release(&mut self, safe: Lsn, lost: Option<&[u8]>) {
+        while let Some(first) = self.waiting.front()
+            && (first.lsn <= safe || lost.is_some())
+        {
+            let text = if first.lsn <= safe { &first.text } else { lost.unwrap_or_default() };
+            Reply { sequence: first.sequence, status: Status::Said, text }.put(&mut self.out);
+            self.waiting_bytes -= first.text.len();
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Whether answers wait for their LSN.
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// What may leave now.
+    pub fn ready(&self) -> &[u8] {
+        self.out.get(self.head..).unwrap_or_default()
+    }
+
+    /// So many bytes have left.
+    pub fn advance(&mut self, count: usize) {
+        self.head += count;
+        if self.head >= self.out.len() {
+            self.head = 0;
+            self.out.clear();
+            if self.out.capacity() > KEPT_BUFFER_BYTES.max(OUTBOX_BYTES_MAX / 16) {
+                self.out = Vec::new();
+            }
+        }
+    }
+
+    /// What has not left, bytes.
+    pub fn unsent_bytes(&self) -> usize {
+        self.out.len() - self.head + self.waiting_bytes
+    }
+
+    /// Whether bytes wait that a turn without new ones could deal with.
+    pub fn has_backlog(&self) -> bool {
+        !self.inbox.is_empty() && !matches!(find(&self.inbox, PEER_FRAME_BYTES_MAX), Found::NeedMore(_))
+    }
+
+    /// Whether the other side has had its time to prove the secret and has not.
+    pub fn is_overdue(&self, now_ms: u64) -> bool {
+        !matches!(self.state, State::Known) && now_ms.saturating_sub(self.since_ms) >= PEER_GREETING_MS
+    }
+
+    /// Whether the other side has proved the secret.
+    pub fn is_known(&self) -> bool {
+        matches!(self.state, State::Known)
+    }
+
+    fn refuse(&mut self, why: &str) -> Progress {
+        log::warn!("a connection to the peer address is refused: {why}");
+        put(Kind::Refusal, &[why.as_bytes()], &mut self.out);
+        self.state = State::Closing;
+        Progress::Closing
+    }
+}
+
+/// Whether this is a request that one server may ask another: of one key, or of the whole store.
+fn is_one(request: &Request<'_>) -> bool {
+    match &request.command {
+        Command::Keyed(..) | Command::FlushAll(_) | Command::Own(Own::Keys { .. }) => true,
+        Command::Read(keys, _) => keys.split_first().is_some_and(|(_, rest)| is_none(rest)),
+        _ => false,
+    }
+}
+
+fn is_none(keys: Keys<'_>) -> bool {
+    keys.split_first().is_none()
+}
