@@ -158,6 +158,14 @@ impl Account {
     }
 }
 
+#[cfg(test)]
+impl Account {
+    /// What the budget was told to be dirty, bytes, and how far that may be off.
+    pub(super) fn dirty_told(&self) -> (usize, usize) {
+        (self.dirty_told, self.dirty_step)
+    }
+}
+
 impl Drop for Account {
     fn drop(&mut self) {
         self.budget.give(self.taken);

@@ -413,6 +413,8 @@ impl Hot {
     /// Takes an entry out of memory.
     fn erase(&mut self, hash: u64, at: Slot) {
         self.discount(at);
+        // Writers wait for what is told: a checkpoint of nothing but tombstones has to be heard of too.
+        self.account.tell_dirty(self.tally.dirty_bytes);
         if let Some(number) = self.segments.record(at).and_then(|record| record.body.large()) {
             self.account.give(self.large.remove(number));
         }

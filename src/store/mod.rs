@@ -203,7 +203,9 @@ impl Store {
 
     /// How far the file is, `None` when there is none.
     pub fn made(&self) -> Option<Lsn> {
-        (!matches!(*self.view.read(), View::Empty)).then(|| self.state().applied_lsn)
+        // Two statements: one would hold the lock over its second locking, which a writer in between makes a deadlock.
+        let is_made = !matches!(*self.view.read(), View::Empty);
+        is_made.then(|| self.state().applied_lsn)
     }
 
     /// The name of the file.

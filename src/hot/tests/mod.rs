@@ -139,4 +139,11 @@ fn audit(hot: &Hot) {
     assert_eq!(hot.index.len(), seen.live + seen.tombstones);
     let segments = hot.segments.count() * hot.segments.segment_bytes();
     assert_eq!(hot.account.taken(), segments + large + hot.table_bytes);
+    let (told, step) = hot.account.dirty_told();
+    assert!(
+        told.abs_diff(seen.dirty_bytes) < step,
+        "{told} bytes are told of {} dirty ones",
+        seen.dirty_bytes
+    );
+    assert!(seen.dirty_bytes > 0 || told == 0, "{told} bytes are told of nothing dirty");
 }
