@@ -1,7 +1,5 @@
 //! Which group's file is compacted when, and at what pace: one at a time, a little in every turn of the keeper.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use parking_lot::Mutex;
 
 use super::group::Group;
@@ -88,8 +86,9 @@ fn filled(figures: &Figures, memory: &Memory) -> u64 {
 }
 
 impl Compactor {
-    /// Goes on with the compaction under way as far as the pace allows, or looks for one to begin.
-    pub fn tend(&self, groups: &[Group], now: UnixMs, stop: &AtomicBool, is_pressed: bool) {
+    /// Goes on with the compaction under way as far as the pace allows, or looks for one to begin. `go_on` is asked
+    /// behind every step: there is progress however often it says no.
+    pub fn tend(&self, groups: &[Group], now: UnixMs, is_pressed: bool, go_on: impl Fn() -> bool) {
         let mut state = self.0.lock();
         state.groups.resize(groups.len(), Memory::default());
         state.earn(now);
@@ -97,9 +96,12 @@ impl Compactor {
             state.next_look = UnixMs(now.0 + LOOK_MS);
             state.begin(groups, now, is_pressed);
         }
-        while state.allowance > 0 && !stop.load(Ordering::Acquire) {
+        while state.allowance > 0 {
             let Some(running) = state.running.take() else { break };
             state.go_on(groups, running, now);
+            if !go_on() {
+                break;
+            }
         }
     }
 

@@ -44,6 +44,11 @@ impl Bell {
         self.heard.notify_all();
     }
 
+    /// Whether it was rung since the last wait.
+    pub fn is_rung(&self) -> bool {
+        *self.rung.lock()
+    }
+
     /// Waits until it rings, or this long.
     pub fn wait(&self, pause: Duration) {
         let mut rung = self.rung.lock();
@@ -69,7 +74,8 @@ pub struct Need {
     pub wants_room: bool,
 }
 
-/// What presses.
+/// What presses: of log and memory the one that is nearer to its bound, or writers would wait for it while the keeper
+/// works on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressing {
     /// Nothing: only what has been dirty for too long is written.
@@ -80,6 +86,31 @@ pub enum Pressing {
     Memory,
     /// Too little room on the disk: removals are written soon, since only that gives their space back.
     Disk,
+}
+
+/// A figure and the bound at which writers wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Fullness {
+    /// The figure, bytes.
+    pub used: u64,
+    /// The bound, bytes.
+    pub max: u64,
+}
+
+impl Fullness {
+    /// In 1,024ths of the bound.
+    fn part(self) -> u64 {
+        self.used.saturating_mul(1024) / self.max.max(1)
+    }
+}
+
+/// What presses on all groups, if it is log or memory. Pure, so that it can be tested.
+pub fn press(log: Fullness, dirty: Fullness) -> Option<Pressing> {
+    match (log.part(), dirty.part()) {
+        (log, dirty) if log.max(dirty) <= 512 => None,
+        (log, dirty) if log > dirty => Some(Pressing::Log),
+        _ => Some(Pressing::Memory),
+    }
 }
 
 /// Which group is written next; first those that somebody waits for, whatever presses on all. Pure, so that it can be
@@ -143,7 +174,9 @@ impl Keeper {
     pub fn tend(&self) -> Duration {
         let round = self.round().or_else(|fault| self.round_on_reserve(fault));
         let is_pressed = self.limiter.as_ref().is_some_and(Limiter::is_pressed);
-        self.compactor.tend(&self.groups, self.clock.now(), &self.stop, is_pressed);
+        // A compaction never keeps a checkpoint waiting for more than a step.
+        let go_on = || !self.stop.load(Ordering::Acquire) && !self.shared.bell.is_rung();
+        self.compactor.tend(&self.groups, self.clock.now(), is_pressed, go_on);
         match round {
             Ok(()) => TICK,
             Err(fault) => {
@@ -245,15 +278,19 @@ impl Keeper {
     }
 
     fn pressing(&self) -> Pressing {
-        let dirty = self.shared.budget.dirty_used() as u64;
-        if dirty > self.shared.dirty_bytes_max.load(Ordering::Relaxed) / 2 {
-            return Pressing::Memory;
-        }
-        match self.shared.log.get() {
-            Some(log) if log.used_bytes() > log.bytes_max() / 2 => Pressing::Log,
-            _ if self.limiter.as_ref().is_some_and(Limiter::is_pressed) => Pressing::Disk,
-            _ => Pressing::Nothing,
-        }
+        let dirty = Fullness {
+            used: self.shared.budget.dirty_used() as u64,
+            max: self.shared.dirty_bytes_max.load(Ordering::Relaxed),
+        };
+        let log = self.shared.log.get();
+        let log = log.map_or(Fullness { used: 0, max: 1 }, |log| Fullness {
+            used: log.used_bytes(),
+            max: log.bytes_max(),
+        });
+        press(log, dirty).unwrap_or_else(|| {
+            let is_disk = self.limiter.as_ref().is_some_and(Limiter::is_pressed);
+            if is_disk { Pressing::Disk } else { Pressing::Nothing }
+        })
     }
 
     /// Gives up the part of the log that every group has in its store, once the ledger says how far each store is. The
@@ -365,6 +402,22 @@ struct Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_nearest_to_its_bound_presses() {
+        for (log, dirty, presses) in [
+            (0, 0, None),
+            (50, 50, None),
+            (51, 0, Some(Pressing::Log)),
+            (0, 51, Some(Pressing::Memory)),
+            (100, 60, Some(Pressing::Log)),
+            (60, 100, Some(Pressing::Memory)),
+            (100, 130, Some(Pressing::Memory)),
+        ] {
+            let found = press(Fullness { used: log, max: 100 }, Fullness { used: dirty * 7, max: 700 });
+            assert_eq!(found, presses, "log {log} %, dirty {dirty} %");
+        }
+    }
 
     #[test]
     fn the_group_that_helps_most_is_written() {
