@@ -25,6 +25,8 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 const DIRTY_AGE_MAX_S: u32 = 45;
 /// The same with too little room on the disk.
 const SHORT_AGE_MAX_S: u32 = 2;
+/// So often a group is asked to give memory back in one round.
+const TRIMS_MAX: usize = 64;
 /// How far ahead of the clock the version ceiling is persisted, and when it is renewed.
 pub const CEILING_AHEAD_MS: u64 = 60_000;
 /// See [`CEILING_AHEAD_MS`].
@@ -255,10 +257,13 @@ impl Keeper {
         })
     }
 
-    /// After the memory limit was lowered: a group that nobody writes to would keep what it has.
+    /// After the memory limit was lowered: a group that nobody writes to would keep what it has. What is left of it after
+    /// so many steps waits for the next round: writers may wait for this one's checkpoints.
     fn shrink(&self) {
         for group in self.groups.iter() {
-            while self.shared.budget.is_over() && group.core.lock().hot.trim() {}
+            let trims =
+                (0..TRIMS_MAX).take_while(|_| self.shared.budget.is_over() && group.core.lock().hot.trim());
+            trims.for_each(drop);
         }
     }
 

@@ -8,7 +8,7 @@
 use super::Hot;
 use super::entry::{self, Word};
 use super::large;
-use super::segment::{Queue, Slot};
+use super::segment::{Queue, Segment, Slot};
 use crate::base::item::Marks;
 use crate::base::limits::{HOT_EFFORT_ENTRIES, HOT_SEGMENTS_FLOOR, SHARED_BYTES_MIN};
 use crate::base::time::{Deadline, UnixMs};
@@ -142,18 +142,32 @@ impl Hot {
         true
     }
 
-    /// The segment whose entries are to go next.
+    /// The segment whose entries are to go next: the oldest of the queue whose turn it is, but only where something is
+    /// clean. What is dirty throughout would go round for ever while the last clean entries lie in the other queue, or in
+    /// a segment that is still being filled.
     fn victim(&mut self) -> Option<u32> {
         let is_small = self.tally.small_bytes * SMALL_PART > self.tally.bytes;
         let order = if is_small { [Queue::Small, Queue::Main] } else { [Queue::Main, Queue::Small] };
-        let sealed = order.into_iter().find_map(|queue| self.segments.oldest(queue));
-        sealed.or_else(|| {
-            let lives = |queue: &Queue| {
-                self.segments.get(self.segments.open(*queue)).is_some_and(|segment| segment.live > 0)
-            };
-            let queue = order.into_iter().find(lives)?;
-            self.segments.seal(queue)
-        })
+        let sealed = order.into_iter().find(|queue| self.clean(*queue) > self.clean_in_open(*queue));
+        if let Some(queue) = sealed {
+            return self.segments.oldest(queue);
+        }
+        let queue = order.into_iter().find(|queue| self.clean_in_open(*queue) > 0)?;
+        self.segments.seal(queue)
+    }
+
+    /// How many entries of a queue may go.
+    fn clean(&self, queue: Queue) -> usize {
+        let clean = self.tally.live + self.tally.tombstones - self.tally.dirty;
+        match queue {
+            Queue::Small => self.tally.small_clean,
+            Queue::Main => clean - self.tally.small_clean,
+        }
+    }
+
+    /// How many of them lie in the segment that is being filled.
+    fn clean_in_open(&self, queue: Queue) -> usize {
+        self.segments.get(self.segments.open(queue)).map_or(0, Segment::clean)
     }
 
     /// Judges the next entry of a segment, or passes over the segment when nothing in it can go.
@@ -180,6 +194,7 @@ impl Hot {
         segment.cursor = 0;
         if segment.queue == Queue::Small {
             self.tally.small_bytes -= segment.live_bytes as usize + segment.large_bytes;
+            self.tally.small_clean -= segment.clean();
         }
         self.segments.requeue(number, Queue::Main);
     }

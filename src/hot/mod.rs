@@ -432,7 +432,9 @@ impl Hot {
                 self.segments.release(number);
                 self.account.give(self.segments.segment_bytes());
             }
-            (_, false) if segment.is_half_dead() => self.segments.note_sparse(number),
+            // Where eviction is at work it comes to the rest: to move that elsewhere unjudged would spare the same clean
+            // entries in every round.
+            (_, false) if segment.is_half_dead() && segment.cursor == 0 => self.segments.note_sparse(number),
             _ => {}
         }
     }

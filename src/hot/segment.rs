@@ -89,6 +89,11 @@ impl Segment {
         self.live_bytes <= self.used / 2
     }
 
+    /// How many of its entries may go: those that are not dirty.
+    pub(super) fn clean(&self) -> usize {
+        (self.live - self.dirty) as usize
+    }
+
     /// Forgets the bounds: whoever looks at every entry notes them anew.
     pub(super) fn reset_bounds(&mut self) {
         self.deadline_min_s = u32::MAX;

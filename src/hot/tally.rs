@@ -15,6 +15,8 @@ pub(super) struct Tally {
     pub(super) bytes: usize,
     /// The part of them in the small queue.
     pub(super) small_bytes: usize,
+    /// Entries in the small queue that may go: those that are not dirty.
+    pub(super) small_clean: usize,
     /// The part of them that is dirty.
     pub(super) dirty_bytes: usize,
 }
@@ -65,6 +67,7 @@ impl Hot {
         segment.dirty += u32::from(is_dirty);
         if segment.queue == Queue::Small {
             self.tally.small_bytes += weight.bytes();
+            self.tally.small_clean += usize::from(!is_dirty);
         }
         self.account.tell_dirty(self.tally.dirty_bytes);
     }
@@ -86,6 +89,7 @@ impl Hot {
         segment.dirty -= u32::from(is_dirty);
         if segment.queue == Queue::Small {
             self.tally.small_bytes -= weight.bytes();
+            self.tally.small_clean -= usize::from(!is_dirty);
         }
     }
 

@@ -111,7 +111,7 @@ fn item_of(facts: &Facts) -> Item<'_> {
 fn audit(hot: &Hot) {
     let (mut seen, mut large) = (Tally::default(), 0);
     for number in 0..hot.segments.numbers() {
-        let (mut offset, mut live, mut live_bytes) = (0, 0, 0);
+        let (mut offset, mut live, mut live_bytes, mut clean) = (0, 0, 0, 0);
         while let Some((slot, word)) = hot.segments.step(number, offset) {
             offset += word.bytes() as u32;
             let Some(record) = hot.segments.record(slot) else { continue };
@@ -126,6 +126,8 @@ fn audit(hot: &Hot) {
             seen.bytes += bytes;
             let segment = hot.segments.get(number).unwrap();
             seen.small_bytes += if segment.queue == Queue::Small { bytes } else { 0 };
+            seen.small_clean += usize::from(segment.queue == Queue::Small && !record.is_dirty);
+            clean += usize::from(!record.is_dirty);
             (live, live_bytes, large) = (live + 1, live_bytes + word.bytes() as u32, large + large_bytes);
             let deadline_s = record.deadline.as_seconds();
             assert!(deadline_s == 0 || segment.deadline_min_s <= deadline_s);
@@ -133,7 +135,7 @@ fn audit(hot: &Hot) {
         }
         let segment = hot.segments.get(number).unwrap();
         assert_eq!(offset, segment.used, "a segment is walked to its end");
-        assert_eq!((live, live_bytes), (segment.live, segment.live_bytes));
+        assert_eq!((live, live_bytes, clean), (segment.live, segment.live_bytes, segment.clean()));
     }
     assert_eq!(format!("{seen:?}"), format!("{:?}", hot.tally));
     assert_eq!(hot.index.len(), seen.live + seen.tombstones);

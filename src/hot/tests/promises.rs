@@ -62,6 +62,38 @@ fn dirty_entries_press_and_are_never_dropped() {
     audit(&hot);
 }
 
+/// What can go may lie in a segment that is still being filled, behind segments of which nothing can: whoever looks for it
+/// must come to it, or to an end.
+#[test]
+fn what_is_clean_is_found_behind_what_is_dirty_or_the_search_ends() {
+    for wanted in 1..40 {
+        let budget = Arc::new(Budget::new(200_000));
+        let mut hot = Hot::new(Arc::clone(&budget), PERSISTENT);
+        let mut version = 0u64;
+        let mut fill = |hot: &mut Hot| loop {
+            version += 1;
+            if set(hot, &version.to_le_bytes(), &[1; 100], version).is_err() {
+                break version;
+            }
+        };
+        let first = fill(&mut hot);
+        for number in 1..first {
+            assert!(hot.mark_clean(&number.to_le_bytes(), Version(number)));
+        }
+        // Who was asked for moves over to the main queue when its turn comes.
+        for number in 1..=wanted {
+            hot.accessed(hot.locate(&u64::to_le_bytes(number)).unwrap(), 1);
+        }
+        fill(&mut hot);
+        budget.set_limit(100_000);
+        let trims = (0..1000).take_while(|_| hot.trim()).count();
+        let (clean, wanted) = (hot.index.len() - hot.tally.dirty, wanted);
+        assert!(trims < 1000, "{wanted} were wanted, {clean} are clean and not found");
+        assert_eq!(clean, 0, "{wanted} were wanted, all that is clean has gone");
+        audit(&hot);
+    }
+}
+
 #[test]
 fn without_eviction_full_is_full_and_dead_space_is_won_back() {
     let mut hot = hot(100_000, Options { evicts: false, ..MEMORY_ONLY });
