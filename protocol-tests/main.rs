@@ -23,6 +23,7 @@ mod command_line;
 mod crash;
 mod differential;
 mod disk_limit;
+mod documents;
 mod drivers;
 mod durability;
 mod frames;
