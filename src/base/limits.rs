@@ -240,6 +240,10 @@ pub const CLIENT_READ_BYTES: usize = 16 * 1024;
 pub const CLIENT_READ_BYTES_MAX: usize = 256 * 1024;
 /// A client's buffers above this size are given back when they are empty, bytes.
 pub const CLIENT_KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// Connections that `larder bench` opens, each with a thread.
+pub const TOOL_CONNECTIONS_MAX: i64 = 2000;
+/// What one of them sends or asks for before it reads, bytes: a server that answers meanwhile must not be kept waiting.
+pub const TOOL_BATCH_BYTES_MAX: u64 = 1024 * 1024;
 /// The largest configuration file, bytes: all flags take far less.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 /// Lines of the log from one place of the code that warn or complain, in [`LOG_WINDOW_MS`].

@@ -40,6 +40,7 @@ Commands:
   restore      Make a data directory of a backup
   dump         Write the items of a running server as text
   load         Read such text into a running server
+  bench        Put a load on a running server and print what it does
   completions  Print the completions of a shell
   man          Print the manual page, or write those of all commands
 

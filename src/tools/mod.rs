@@ -15,6 +15,7 @@
 
 mod asking;
 mod backup;
+mod bench;
 mod cat;
 mod check;
 mod cluster;
@@ -112,6 +113,7 @@ enum Command {
     Restore(restore::Options),
     Dump(dump::Options),
     Load(load::Options),
+    Bench(bench::Options),
     Completions(pages::Completions),
     Man(pages::Manual),
 }
@@ -165,6 +167,7 @@ fn perform(command: Command) -> Result<Verdict, Stop> {
         Command::Restore(options) => restore::run(&options),
         Command::Dump(options) => dump::run(&options),
         Command::Load(options) => load::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Completions(options) => pages::complete(&options),
         Command::Man(options) => pages::describe(&options),
     }
