@@ -15,7 +15,7 @@
 //! * After [`Hot::has_room`] or [`Hot::make_room`] the change that it was asked for cannot fail.
 //!
 //! An entry costs 20 bytes beside key and value (4 to 20 more for client flags, a cas of its own and a changed
-//! deadline) and 5.7 to 11.4 in the index. Entries lie packed in segments (`segment`, `entry`); the index (`index`)
+//! deadline) and 6.4 to 12.8 in the index. Entries lie packed in segments (`segment`, `entry`); the index (`index`)
 //! holds their places alone. `eviction` makes room, `checkpoint` and `sweep` are for those who come by apart from
 //! requests. Start reading at [`Hot::put`], then `eviction`.
 //!
