@@ -10,7 +10,7 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::Lsn;
 
 use super::disk::{Disk, DiskFile};
-use super::log::{Log, Options};
+use super::log::{Fsync, Log, Options};
 use super::segment::FileName;
 use super::tail::Gate;
 
@@ -295,7 +295,8 @@ impl Log {
                 return false;
             }
             let number = self.pool.lock().take_number();
-            match make_spare(&*self.disk, &self.options, number, Zeroed::Yes, &|| self.is_stopped()) {
+            let zeroed = if self.options.fsync == Fsync::Always { Zeroed::Yes } else { Zeroed::No };
+            match make_spare(&*self.disk, &self.options, number, zeroed, &|| self.is_stopped()) {
                 Ok(Some(spare)) => self.take_in(spare),
                 Ok(None) => return false,
                 Err(fault) => {
@@ -335,12 +336,13 @@ pub(crate) fn retire(disk: &dyn Disk, sequence: u64, number: u64) -> Result<Spar
     Ok(Spare { name, file })
 }
 
-/// Whether a new segment is filled with zeros: syncs of a file whose blocks were written once are quicker.
+/// Whether a new segment is filled with zeros: syncs of a file whose blocks were written once are quicker, but filling it
+/// writes every byte once more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Zeroed {
-    /// Ahead of time.
+    /// Ahead of time, where clients wait for syncs.
     Yes,
-    /// When somebody waits for it.
+    /// Where they do not, or somebody waits for the segment.
     No,
 }
 

@@ -43,11 +43,11 @@ impl Hot {
     ) {
         let end = range.end.min(list.len());
         for hash in list.hashes.get(range.start.min(end)..end).unwrap_or(&[]) {
-            for slot in self.index.find_hash(*hash, &self.segments) {
+            self.index.visit_hash(*hash, &self.segments, |slot| {
                 if let Some(record) = self.segments.record(slot).filter(|record| record.is_dirty) {
                     visit(record.key, self.view(&record));
                 }
-            }
+            });
         }
     }
 
@@ -90,8 +90,11 @@ impl Hot {
         let mut hashes = std::mem::take(&mut self.dirty.hashes);
         hashes.sort_unstable();
         hashes.dedup();
-        let is_dirty = |slot: super::Slot| self.segments.word(slot).is_some_and(|word| word.has(Word::DIRTY));
-        hashes.retain(|hash| self.index.find_hash(*hash, &self.segments).any(is_dirty));
+        hashes.retain(|hash| {
+            let mut is_any_dirty = false;
+            self.index.visit_hash(*hash, &self.segments, |slot| is_any_dirty |= self.is_dirty(slot));
+            is_any_dirty
+        });
         self.dirty.hashes = hashes;
     }
 }

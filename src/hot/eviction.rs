@@ -101,15 +101,11 @@ impl Hot {
     fn provide_index(&mut self) -> bool {
         let may_grow =
             self.segments.count() < HOT_SEGMENTS_FLOOR || self.account.may_take(self.index.bytes());
-        if self.index.wants_growth() && may_grow {
+        if may_grow {
             self.index.grow(&self.segments);
-        } else if self.index.is_worth_tidying() {
-            self.index.tidy(&self.segments);
-        } else {
-            return false;
+            self.settle();
         }
-        self.settle();
-        true
+        may_grow
     }
 
     /// Opens a new segment, whatever the budget says.

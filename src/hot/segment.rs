@@ -12,6 +12,11 @@ use crate::base::version::Version;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
 
+impl Slot {
+    /// A slot of nothing.
+    pub(super) const NONE: Slot = Slot(u32::MAX);
+}
+
 /// The two queues of S3-FIFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queue {
@@ -24,11 +29,11 @@ pub(super) enum Queue {
 /// No segment.
 const NONE: u32 = u32::MAX;
 
-/// One segment and what is known about its content.
+/// What is known about the content of one segment.
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// Empty while the number is not in use.
-    bytes: Box<[u8]>,
+    /// Whether the number is in use.
+    is_taken: bool,
     /// How much is filled, bytes.
     pub(super) used: u32,
     /// Where eviction goes on: nothing before lives.
@@ -55,9 +60,9 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    fn new(bytes: Box<[u8]>, queue: Queue) -> Segment {
+    fn new(is_taken: bool, queue: Queue) -> Segment {
         Segment {
-            bytes,
+            is_taken,
             used: 0,
             cursor: 0,
             live_bytes: 0,
@@ -76,7 +81,7 @@ impl Segment {
 
     /// Whether this number is in use.
     pub(super) fn is_taken(&self) -> bool {
-        !self.bytes.is_empty()
+        self.is_taken
     }
 
     /// Whether new entries go here.
@@ -120,6 +125,8 @@ struct Ends {
 #[derive(Debug)]
 pub(super) struct Segments {
     table: Vec<Segment>,
+    /// The bytes of each, none while its number is not in use: apart, so that the way to an entry stays in the cache.
+    blocks: Vec<Box<[u8]>>,
     free: Vec<u32>,
     segment_bytes: usize,
     /// A slot is a segment number shifted by this, and the granule within the segment.
@@ -137,6 +144,7 @@ impl Segments {
         let shift = (segment_bytes / GRANULE).trailing_zeros();
         Segments {
             table: Vec::new(),
+            blocks: Vec::new(),
             free: Vec::new(),
             segment_bytes,
             shift,
@@ -164,6 +172,7 @@ impl Segments {
     /// What the table takes, bytes.
     pub(super) fn table_bytes(&self) -> usize {
         self.table.capacity() * size_of::<Segment>()
+            + self.blocks.capacity() * size_of::<Box<[u8]>>()
             + (self.free.capacity() + self.sparse.capacity()) * size_of::<u32>()
     }
 
@@ -196,18 +205,20 @@ impl Segments {
     }
 
     /// The bytes from `slot` to the end of its segment; none for a slot of nothing.
+    #[inline]
     pub(super) fn at(&self, slot: Slot) -> &[u8] {
-        let segment = self.table.get(self.number_of(slot) as usize);
-        segment.and_then(|segment| segment.bytes.get(self.offset_of(slot)..)).unwrap_or(&[])
+        let block = self.blocks.get(self.number_of(slot) as usize);
+        block.and_then(|bytes| bytes.get(self.offset_of(slot)..)).unwrap_or(&[])
     }
 
     pub(super) fn at_mut(&mut self, slot: Slot) -> &mut [u8] {
         let (number, offset) = (self.number_of(slot), self.offset_of(slot));
-        let segment = self.table.get_mut(number as usize);
-        segment.and_then(|segment| segment.bytes.get_mut(offset..)).unwrap_or(&mut [])
+        let block = self.blocks.get_mut(number as usize);
+        block.and_then(|bytes| bytes.get_mut(offset..)).unwrap_or(&mut [])
     }
 
     /// The entry at `slot`.
+    #[inline]
     pub(super) fn record(&self, slot: Slot) -> Option<Record<'_>> {
         Record::read(self.at(slot))
     }
@@ -288,15 +299,13 @@ impl Segments {
         let number = match self.free.pop() {
             Some(number) => number,
             None if (self.table.len() as u64) < (1u64 << (32 - self.shift)) => {
-                self.table.push(Segment::new(Box::default(), queue));
+                self.table.push(Segment::new(false, queue));
+                self.blocks.push(Box::default());
                 self.numbers() - 1
             }
             None => return false,
         };
-        let bytes = vec![0; self.segment_bytes].into_boxed_slice();
-        if let Some(segment) = self.get_mut(number) {
-            *segment = Segment::new(bytes, queue);
-        }
+        self.renew(number, Segment::new(true, queue), vec![0; self.segment_bytes].into_boxed_slice());
         self.ends[queue as usize].open = number;
         true
     }
@@ -331,17 +340,22 @@ impl Segments {
         } else {
             self.unlink(number);
         }
-        if let Some(segment) = self.get_mut(number) {
-            *segment = Segment::new(Box::default(), Queue::Small);
-        }
+        self.renew(number, Segment::new(false, Queue::Small), Box::default());
         self.free.push(number);
+    }
+
+    fn renew(&mut self, number: u32, segment: Segment, bytes: Box<[u8]>) {
+        if let (Some(its_segment), Some(its_bytes)) =
+            (self.table.get_mut(number as usize), self.blocks.get_mut(number as usize))
+        {
+            (*its_segment, *its_bytes) = (segment, bytes);
+        }
     }
 
     /// Starts an open segment anew in which nothing lives.
     pub(super) fn restart(&mut self, number: u32) {
         if let Some(segment) = self.get_mut(number) {
-            let bytes = std::mem::take(&mut segment.bytes);
-            *segment = Segment::new(bytes, segment.queue);
+            *segment = Segment::new(true, segment.queue);
         }
     }
 
@@ -438,10 +452,8 @@ impl Segments {
         let to = self.extend(queue, bytes)?;
         let (source, target) = (self.number_of(from) as usize, self.number_of(to) as usize);
         let (start, end) = (self.offset_of(from), self.offset_of(to));
-        let [source, target] = self.table.get_disjoint_mut([source, target]).ok()?;
-        let (source, target) =
-            (source.bytes.get(start..start + bytes)?, target.bytes.get_mut(end..end + bytes)?);
-        target.copy_from_slice(source);
+        let [source, target] = self.blocks.get_disjoint_mut([source, target]).ok()?;
+        target.get_mut(end..end + bytes)?.copy_from_slice(source.get(start..start + bytes)?);
         Some(to)
     }
 }
