@@ -200,6 +200,10 @@ pub const COMPACTION_COST_MAX: u64 = 170;
 pub const COMPACTION_GAIN_BYTES_MIN: u64 = 128 * 1024;
 /// What it copies at once, bytes: a checkpoint of another group waits this long at most.
 pub const COMPACTION_STEP_BYTES: usize = 1024 * 1024;
+/// A checkpoint that touches all of a file does so in about so many commits.
+pub const CHECKPOINT_PORTIONS: usize = 4;
+/// But no commit is made for less than this, bytes of the file's keys and values.
+pub const CHECKPOINT_PORTION_BYTES_MIN: usize = 256 * 1024;
 /// The new file is synced each time that this much was copied, bytes, so that no sync takes long.
 pub const COMPACTION_SYNC_BYTES: usize = 32 * 1024 * 1024;
 /// The page cache of the file that it writes, bytes.

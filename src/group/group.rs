@@ -70,6 +70,13 @@ impl Shared {
 }
 
 /// The command cannot be taken just now; it has had no effect. Try again soon.
+
+    /// Whether writers wait, or will soon: for dirty memory or for the log.
+    pub(super) fn hurries(&self) -> bool {
+        let dirty_max = self.dirty_bytes_max.load(Ordering::Relaxed);
+        let log = self.log.get().is_some_and(|log| log.used_bytes() > log.bytes_max() / 4 * 3);
+        log || self.budget.dirty_used() as u64 > dirty_max / 4 * 3
+    }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 

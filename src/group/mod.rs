@@ -24,6 +24,7 @@ pub mod group;
 pub mod keeper;
 pub mod listing;
 pub mod peek;
+mod portion;
 pub mod recovery;
 mod rows;
 pub mod sweep;
