@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::count::{count, is_eviction, is_new_item};
 use super::disk_limit::DiskUse;
 use super::keeper::Bell;
+use super::readers::{Ahead, Readers};
 use super::trail::Trail;
 use super::trouble::Trouble;
 use crate::base::command::{Key, Op, StoreMode};
@@ -51,6 +52,8 @@ pub struct Shared {
     pub trouble: Trouble,
     /// What the data directory takes of the disk, and what it may.
     pub disk_use: DiskUse,
+    /// Reads that workers do not wait for.
+    pub readers: Readers,
 }
 
 impl Shared {
@@ -67,9 +70,6 @@ impl Shared {
         self.log.get().is_some()
             && self.budget.dirty_used() as u64 > self.dirty_bytes_max.load(Ordering::Relaxed)
     }
-}
-
-/// The command cannot be taken just now; it has had no effect. Try again soon.
 
     /// Whether writers wait, or will soon: for dirty memory or for the log.
     pub(super) fn hurries(&self) -> bool {
@@ -77,6 +77,9 @@ impl Shared {
         let log = self.log.get().is_some_and(|log| log.used_bytes() > log.bytes_max() / 4 * 3);
         log || self.budget.dirty_used() as u64 > dirty_max / 4 * 3
     }
+}
+
+/// The command cannot be taken just now; it has had no effect. Try again soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -124,6 +127,8 @@ pub(super) struct Core {
     pub(super) generation: u64,
     /// What it has appended to the log.
     pub(super) trail: Trail,
+    /// What is read ahead of those who ask for it.
+    pub(super) ahead: Ahead,
     pub(super) counters: GroupCounters,
     /// Items removed by [`Op::Evict`], never reset.
     pub(super) removed_for_room: u64,
@@ -180,6 +185,7 @@ impl Group {
             dirty_since_s: 0,
             generation: 0,
             trail: Trail::new(state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn)),
+            ahead: Ahead::default(),
             counters: GroupCounters::default(),
             removed_for_room: 0,
             counted_from: hot::Figures::default(),
@@ -235,15 +241,22 @@ impl Group {
                     }
                 }
                 Attempt::Cold => {
+                    // Who removes what has expired is no client: it waits itself.
+                    if cold_tries == 0
+                        && asked.op.wants_memory()
+                        && self.waits_for_reader(core, &asked.key.bytes)
+                    {
+                        return Err(Busy);
+                    }
                     let generation = core.generation;
                     let Some(store) = &self.store else { return Err(Busy) };
                     core.counters.cold_reads += 1;
                     cold_tries += 1;
                     let began = core.cold_read_to_time();
                     let found = if cold_tries > COLD_TRIES_MAX {
-                        store.read(&asked.key.bytes, &mut row)
+                        self.timed_read(store, &asked.key.bytes, &mut row)
                     } else {
-                        MutexGuard::unlocked(core, || store.read(&asked.key.bytes, &mut row))
+                        MutexGuard::unlocked(core, || self.timed_read(store, &asked.key.bytes, &mut row))
                     };
                     if let Some(began) = began {
                         self.shared.timings.cold_read.record(began.elapsed());
@@ -518,7 +531,7 @@ impl Core {
 
 impl Core {
     /// Takes a row into memory that was asked for, at the cost of others; it may be refused.
-    fn warm(&mut self, key: &[u8], item: &Item<'_>) {
+    pub(super) fn warm(&mut self, key: &[u8], item: &Item<'_>) {
         if self.hot.locate(key).is_none() {
             let _ = self.hot.make_room(key.len(), item.value.bytes().len());
             self.hot.admit(key, item);
