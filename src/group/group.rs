@@ -240,14 +240,8 @@ impl Group {
                         return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
+                Attempt::Cold if cold_tries == 0 && self.waits_for_reader(core, asked) => return Err(Busy),
                 Attempt::Cold => {
-                    // Who removes what has expired is no client: it waits itself.
-                    if cold_tries == 0
-                        && asked.op.wants_memory()
-                        && self.waits_for_reader(core, &asked.key.bytes)
-                    {
-                        return Err(Busy);
-                    }
                     let generation = core.generation;
                     let Some(store) = &self.store else { return Err(Busy) };
                     core.counters.cold_reads += 1;

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::group::{Core, Group};
+use super::group::{Asked, Core, Group};
+use crate::base::fault::Fault;
+use crate::base::item::Item;
 use crate::base::limits::{READS_AHEAD_MAX, READS_AHEAD_OF_GROUP_MAX, SLOW_READ_US};
 use crate::base::lsn::GroupId;
 use crate::binlog::Waker;
@@ -138,8 +140,13 @@ impl Ahead {
 }
 
 impl Group {
-    /// Whether the request for this key, which memory does not have, is to wait until it has been read ahead.
-    pub(super) fn waits_for_reader(&self, core: &mut Core, key: &[u8]) -> bool {
+    /// Whether this request, whose key memory does not have, is to wait until it has been read ahead. Who removes what has
+    /// expired is no client: it reads itself.
+    pub(super) fn waits_for_reader(&self, core: &mut Core, asked: &Asked<'_>) -> bool {
+        let key: &[u8] = &asked.key.bytes;
+        if !asked.op.wants_memory() {
+            return false;
+        }
         if let Some(is_awaited) = core.ahead.is_awaited(key) {
             return is_awaited;
         }
@@ -177,7 +184,7 @@ impl Group {
         store: &Store,
         key: &[u8],
         row: &'b mut RowBuffer,
-    ) -> Result<Option<crate::base::item::Item<'b>>, crate::base::fault::Fault> {
+    ) -> Result<Option<Item<'b>>, Fault> {
         let began = Instant::now();
         let found = store.read(key, row);
         self.shared.readers.note(began.elapsed());
