@@ -54,6 +54,11 @@ fn group(store: Option<Store>) -> Group {
     Group::new(GroupId(0), Arc::new(shared), store, Hot::new(budget, options), Version::ZERO)
 }
 
+fn store_in(folder: &tempfile::TempDir) -> Store {
+    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
+    Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap()
+}
+
 fn name(number: u64) -> String {
     format!("key:{:04}", number.wrapping_mul(7919) % 10_000)
 }
@@ -131,9 +136,7 @@ fn a_listing_misses_nothing_that_lasts() {
     println!("LARDER_SEED={seed}");
     let mut random = Random(seed);
     let folder = tempfile::tempdir().unwrap();
-    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
-    let store =
-        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let store = store_in(&folder);
     let kept = group(Some(store));
     check(&kept, &mut random);
     assert!(kept.figures().hot.cooled > 0, "keys were only in the store");
@@ -143,9 +146,7 @@ fn a_listing_misses_nothing_that_lasts() {
 #[test]
 fn what_is_dead_is_not_listed() {
     let folder = tempfile::tempdir().unwrap();
-    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
-    let store =
-        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let store = store_in(&folder);
     let group = group(Some(store));
     set(&group, "gone", 0);
     set(&group, "expired", -1);
@@ -170,9 +171,7 @@ fn what_is_dead_is_not_listed() {
 #[test]
 fn a_look_finds_what_a_get_would_and_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
-    let store =
-        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let store = store_in(&folder);
     let group = group(Some(store));
     let sight = |name: &str, now: UnixMs| group.peek(name.as_bytes(), now).unwrap().sight;
     let (mut cold, mut warm) = (0, 0);
@@ -209,9 +208,7 @@ fn a_look_finds_what_a_get_would_and_leaves_no_trace() {
 #[test]
 fn a_slow_store_is_read_ahead_of_those_who_ask() {
     let folder = tempfile::tempdir().unwrap();
-    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
-    let store =
-        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let store = store_in(&folder);
     let groups = [group(Some(store))];
     let group = &groups[0];
     for number in 0..KEYS {
