@@ -1,6 +1,7 @@
 //! The promise about space, kept by the keeper itself while requests are served.
 
 use crate::drivers::{InProcess, TestClock, configured};
+use crate::random::Random;
 use crate::transcript::{ConnId, Received, Wire};
 
 struct Rig {
@@ -131,4 +132,28 @@ fn what_is_gone_takes_no_space_a_minute_later() {
         let left = rig.figure("store_allocated_bytes");
         assert!(left < 500_000.0, "{how}: {left} bytes");
     }
+}
+
+/// While values are overwritten all over a file, again and again, its checkpoints live on the pages that they leave: without
+/// any compaction it does not take everything twice.
+#[test]
+fn what_churns_does_not_take_its_space_twice() {
+    const KEYS: u64 = 24_000;
+    let mut rig = Rig::new();
+    let mut random = Random::new(5);
+    let write = |rig: &mut Rig, keys: &mut dyn Iterator<Item = u64>| {
+        let set = |key| format!("set key:{key} 0 0 100 noreply\r\n{key:0>100}\r\n");
+        rig.ask(keys.map(set).collect::<String>().as_bytes());
+        rig.wire.server.keeper.checkpoint_all().unwrap();
+    };
+    write(&mut rig, &mut (0..KEYS));
+    for _ in 0..25 {
+        write(&mut rig, &mut (0..KEYS / 4).map(|_| random.below(KEYS)));
+    }
+    let churned = rig.figure("store_space_amplification");
+    let written = rig.figure("store_written_bytes") / rig.figure("checkpoint_bytes");
+    println!("{churned} while it churns, {written:.2} bytes written for each that was to be kept");
+    assert!((rig.figure("store_write_amplification") - written).abs() < 0.01);
+    assert_eq!(rig.figure("compactions"), 0.0);
+    assert!(churned <= 2.0, "{churned}");
 }

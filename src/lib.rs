@@ -12,6 +12,7 @@
 //!  keeper   decides which group is checkpointed when, trims the log, raises the version ceiling, compacts files
 //!  sweeper  removes what has expired or was flushed
 //!  warmer   reads the stores into memory after a start, then ends
+//!  readers  read rows that are not in memory ahead of the workers, while the disk is slow
 //!  admin    answers HTTP: metrics, health, the page people look at; only with `--admin-port`
 //! ```
 //!
@@ -51,7 +52,7 @@
 //! 1. to 3. as above, but `dispatch/reads.rs`, `Dispatch::read`, goes from key to key.
 //! 4. `Group::submit`: found in memory, the value is copied into the outbox (large ones by reference). Not in memory,
 //!    and not everything is: the lock is let go, `Store::read` reads the snapshot, and the row is taken into memory if
-//!    nothing has changed meanwhile.
+//!    nothing has changed meanwhile. While such reads are slow, `group/readers.rs` does them and the request waits.
 //! 5. If the item is newer than what the log can promise, the reply waits like that of the `set`; else it leaves in the
 //!    same turn.
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Findings;
-use super::writes::{Allowed, Seen, draw, now_ms};
+use super::writes::{Allowed, Deadline, Seen, draw, now_ms};
 use crate::random::Random;
 use crate::skips::say;
 
@@ -107,9 +107,10 @@ impl Client {
             let range = first..(first + AUDITED_AT_ONCE).min(KEYS);
             let asked: String =
                 range.clone().map(|index| format!("mg {} v c f t\r\n", self.key(index))).collect();
+            let asked_ms = now_ms();
             (&stream).write_all(asked.as_bytes()).unwrap();
             for index in range {
-                let seen = read_seen(&mut replies);
+                let seen = read_seen(&mut replies, asked_ms);
                 self.judge(index, seen, findings);
             }
         }
@@ -153,8 +154,8 @@ pub(super) fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Reads the answer to `mg <key> v c f t`.
-fn read_seen(replies: &mut impl BufRead) -> Option<Seen> {
+/// Reads the answer to `mg <key> v c f t`, which was asked at `asked_ms` or later.
+fn read_seen(replies: &mut impl BufRead, asked_ms: u64) -> Option<Seen> {
     let mut line = String::new();
     replies.read_line(&mut line).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -170,11 +171,12 @@ fn read_seen(replies: &mut impl BufRead) -> Option<Seen> {
     replies.read_exact(&mut value).unwrap();
     value.truncate(length);
     let ttl_s: i64 = of('t').unwrap().parse().unwrap();
+    let told = |ttl_s: u64| Deadline { from_ms: asked_ms + ttl_s * 1000, to_ms: now_ms() + ttl_s * 1000 };
     Some(Seen {
         value,
         flags: of('f').unwrap().parse().unwrap(),
         cas: of('c').unwrap().parse().unwrap(),
         is_stale: of('X').is_some(),
-        deadline_ms: u64::try_from(ttl_s).ok().map(|ttl_s| now_ms() + ttl_s * 1000),
+        deadline: u64::try_from(ttl_s).ok().map(told),
     })
 }

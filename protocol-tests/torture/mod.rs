@@ -27,7 +27,8 @@ const SAID_EVERY: Duration = Duration::from_secs(30);
 /// What one run is to do.
 struct Plan<'a> {
     options: &'a [&'a str],
-    kills: usize,
+    /// Ends by signal 9 while it serves; starts that are killed and clean stops come on top.
+    kills: u64,
     clients: usize,
     /// At most so many acknowledged writes between two kills.
     writes_per_round: u64,
@@ -41,6 +42,8 @@ struct Findings {
     lost: u64,
     resurrected: u64,
     flushes: u64,
+    /// By signal 9, under load or behind a flush.
+    kills: u64,
     starts_killed: u64,
     clean_stops: u64,
 }
@@ -61,10 +64,10 @@ struct Torture<'a> {
 }
 
 impl Torture<'_> {
-    /// Runs the plan: as many rounds as kills, and an audit behind the last.
+    /// Runs the plan: rounds until there were so many kills, and an audit behind the last.
     fn run(mut self) -> Findings {
         let mut said = Instant::now();
-        for round in 0..self.plan.kills {
+        while self.findings.kills < self.plan.kills {
             self.kill_starts();
             let larder = self.start_and_audit();
             if !self.findings.is_clean() {
@@ -73,7 +76,7 @@ impl Torture<'_> {
             self.round(larder);
             if said.elapsed() > SAID_EVERY {
                 said = Instant::now();
-                say(&format!("  {} of {} kills: {:?}", round + 1, self.plan.kills, self.findings));
+                say(&format!("  {}: {:?}", self.plan.options.join(" "), self.findings));
             }
         }
         self.start_and_audit().kill();
@@ -108,6 +111,7 @@ impl Torture<'_> {
             self.findings.flushes += 1;
             self.clients.iter_mut().for_each(|client| client.flushed(is_acknowledged));
             if self.random.below(2) == 0 {
+                self.findings.kills += 1;
                 return larder.kill();
             }
         }
@@ -127,6 +131,7 @@ impl Torture<'_> {
             assert!(has_answered, "the server stopped answering");
         });
         self.findings.clean_stops += u64::from(is_clean_stop);
+        self.findings.kills += u64::from(!is_clean_stop);
         self.findings.acknowledged += acknowledged.load(Ordering::Relaxed);
     }
 }
@@ -154,7 +159,7 @@ fn flush(larder: &Larder) -> bool {
         && line == "OK\r\n"
 }
 
-fn check(options: &[&str], kills: usize, seed: u64) -> Findings {
+fn check(options: &[&str], kills: u64, seed: u64) -> Findings {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan { options, kills, clients: 4, writes_per_round: 6000 };
     let torture = Torture {
@@ -167,7 +172,7 @@ fn check(options: &[&str], kills: usize, seed: u64) -> Findings {
     let began = Instant::now();
     let findings = torture.run();
     let took_s = began.elapsed().as_secs();
-    say(&format!("torture {options:?}, seed {seed}, {kills} kills, {took_s} s: {findings:?}"));
+    say(&format!("torture {options:?}, seed {seed}, {took_s} s: {findings:?}"));
     assert!(findings.is_clean(), "seed {seed}");
     assert!(findings.acknowledged > 0);
     findings
@@ -204,17 +209,26 @@ fn long() {
         return;
     }
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let kills = number("LARDER_KILLS").unwrap_or(2_000) as usize;
+    let kills = number("LARDER_KILLS").unwrap_or(2_000);
     let seed = number("LARDER_SEED").unwrap_or(1);
     let plans = [EVERYSEC, ALWAYS, NEVER, LITTLE_MEMORY];
-    let mut total = Findings::default();
-    for (options, seed) in plans.into_iter().zip(seed..) {
-        let findings = check(options, kills.div_ceil(plans.len()), seed);
-        total.acknowledged += findings.acknowledged;
-        total.audited += findings.audited;
-    }
+    let began = Instant::now();
+    // At the same time: each of them mostly waits for the disk, or for its turn at the processor.
+    let found: Vec<Findings> = std::thread::scope(|scope| {
+        let torture =
+            |(options, seed)| scope.spawn(move || check(options, kills.div_ceil(plans.len() as u64), seed));
+        let tortures: Vec<_> = plans.into_iter().zip(seed..).map(torture).collect();
+        tortures.into_iter().map(|torture| torture.join().unwrap()).collect()
+    });
+    let sum = |figure: fn(&Findings) -> u64| found.iter().map(figure).sum::<u64>();
     say(&format!(
-        "{kills} kills: {} writes acknowledged, {} reads audited, 0 lost, 0 resurrected",
-        total.acknowledged, total.audited
+        "{} kills under load and {} of starts, {} s: {} writes acknowledged, {} reads audited, {} lost, {} resurrected",
+        sum(|findings| findings.kills),
+        sum(|findings| findings.starts_killed),
+        began.elapsed().as_secs(),
+        sum(|findings| findings.acknowledged),
+        sum(|findings| findings.audited),
+        sum(|findings| findings.lost),
+        sum(|findings| findings.resurrected)
     ));
 }

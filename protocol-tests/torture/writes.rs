@@ -22,8 +22,8 @@ pub(super) struct Held {
     pub(super) deadline: Option<Deadline>,
 }
 
-/// When a deadline comes by our clock: not before and not after, unix ms. The server took the write at a moment between
-/// its request and its reply.
+/// When a deadline comes by our clock: not before and not after, unix ms. The server took the write, or told the time to
+/// live, at a moment between the request and its reply; on a busy machine that is long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadline {
     pub(super) from_ms: u64,
@@ -44,8 +44,8 @@ pub(super) struct Seen {
     pub(super) flags: u32,
     pub(super) cas: u64,
     pub(super) is_stale: bool,
-    /// When its deadline comes by the time to live that was told, unix ms.
-    pub(super) deadline_ms: Option<u64>,
+    /// When its deadline comes by the time to live that was told.
+    pub(super) deadline: Option<Deadline>,
 }
 
 /// One write, and what it leaves behind when it takes place.
@@ -101,7 +101,7 @@ impl Allowed {
             flags: seen.flags,
             cas: Some(seen.cas),
             is_stale: seen.is_stale,
-            deadline: seen.deadline_ms.map(|told_ms| Deadline { from_ms: told_ms, to_ms: told_ms }),
+            deadline: seen.deadline,
         };
         Allowed { known: seen.map(held), perhaps: None }
     }
@@ -118,18 +118,18 @@ fn may_show(held: Option<&Held>, seen: Option<&Seen>, now_ms: u64) -> bool {
                 && held.flags == seen.flags
                 && held.is_stale == seen.is_stale
                 && held.cas.is_none_or(|cas| cas == seen.cas)
-                && may_be_due(held.deadline, seen.deadline_ms)
+                && may_be_due(held.deadline, seen.deadline)
         }
     }
 }
 
 /// Whether what was asked for and what was told can be the same deadline.
-fn may_be_due(asked: Option<Deadline>, told_ms: Option<u64>) -> bool {
-    match (asked, told_ms) {
-        (Some(asked), Some(told_ms)) => {
-            told_ms + DEADLINE_SLACK_MS >= asked.from_ms && told_ms <= asked.to_ms + DEADLINE_SLACK_MS
+fn may_be_due(asked: Option<Deadline>, told: Option<Deadline>) -> bool {
+    match (asked, told) {
+        (Some(asked), Some(told)) => {
+            told.to_ms + DEADLINE_SLACK_MS >= asked.from_ms && told.from_ms <= asked.to_ms + DEADLINE_SLACK_MS
         }
-        (asked, told_ms) => asked.is_none() && told_ms.is_none(),
+        (asked, told) => asked.is_none() && told.is_none(),
     }
 }
 

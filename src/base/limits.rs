@@ -156,6 +156,15 @@ pub const WATCHERS_MAX: usize = 20;
 /// Lines that wait for one watcher, bytes; what does not fit is counted instead.
 pub const WATCHER_BYTES_MAX: usize = 256 * 1024;
 
+/// A worker reads the stores itself as long as that takes less than this on average, us.
+pub const SLOW_READ_US: u64 = 100;
+/// Threads that read the stores while it takes longer.
+pub const READERS: usize = 4;
+/// Keys that wait for these threads; with more of them workers read themselves.
+pub const READS_AHEAD_MAX: usize = 1024;
+/// Keys of one group that are read ahead or have been and were not asked for again.
+pub const READS_AHEAD_OF_GROUP_MAX: usize = 256;
+
 /// One segment of a group's memory, bytes, a power of two: the smallest, when groups share little memory.
 pub const HOT_SEGMENT_BYTES_MIN: usize = 8 * 1024;
 /// See [`HOT_SEGMENT_BYTES_MIN`]: the largest.
@@ -191,6 +200,10 @@ pub const BACKUP_FRAME_BYTES_MAX: usize = ITEM_BYTES_MAX + BACKUP_FRAME_BYTES;
 pub const CHECKPOINT_CHUNK_ITEMS: usize = 10_000;
 /// Bytes in one commit of a checkpoint.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// A checkpoint that touches all of a file does so in about so many commits.
+pub const CHECKPOINT_PORTIONS: usize = 4;
+/// But no commit is made for less than this, bytes of the file's keys and values.
+pub const CHECKPOINT_PORTION_BYTES_MIN: usize = 256 * 1024;
 
 /// What a compaction copies per second, bytes of keys and values: serving comes first.
 pub const COMPACTION_BYTES_PER_S: usize = 32 * 1024 * 1024;

@@ -394,6 +394,11 @@ impl Dispatch {
         table.row("disk_limit_bytes", self.shared.disk_use.limit.load(Ordering::Relaxed));
         let amplification = space.allocated_bytes as f64 / space.payload_bytes.max(1) as f64;
         table.row("store_space_amplification", format_args!("{amplification:.2}"));
+        // Since the start: what the files were written for the keys and values of checkpoints, compactions included.
+        let kept = self.shared.timings.checkpoint_bytes.load(Ordering::Relaxed);
+        table.row("checkpoint_bytes", kept);
+        let amplification = space.written_bytes as f64 / kept.max(1) as f64;
+        table.row("store_write_amplification", format_args!("{amplification:.2}"));
     }
 
     fn each_group(&self, table: &mut Table<'_>) {

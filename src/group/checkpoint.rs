@@ -7,12 +7,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::group::Group;
+use super::portion::Portion;
 use crate::base::effect::FlushMark;
 use crate::base::fault::Fault;
 use crate::base::item::{Item, Value};
-use crate::base::limits::{
-    CHECKPOINT_CHUNK_BYTES, CHECKPOINT_CHUNK_ITEMS, SHORT_CHUNK_BYTES, SHORT_CHUNK_ITEMS,
-};
 use crate::base::lsn::Lsn;
 use crate::base::version::Version;
 use crate::hot::{DirtyList, Entry};
@@ -32,13 +30,6 @@ pub struct Report {
     pub applied: Lsn,
     /// The flush mark that the store has.
     pub flush: FlushMark,
-}
-
-/// What one commit takes.
-#[derive(Clone, Copy, Debug)]
-struct ChunkMax {
-    items: usize,
-    bytes: usize,
 }
 
 /// Some dirty entries, copied.
@@ -103,7 +94,7 @@ impl Group {
         let mut report = Report { applied, ..Report::default() };
         let mut next = 0;
         loop {
-            let (chunk, taken) = self.copy_chunk(&keys, next, self.chunk_max());
+            let (chunk, taken) = self.copy_chunk(&keys, next, self.portion(store, keys.len()));
             next += taken;
             let is_last = next >= keys.len();
             // Read behind the copy: a flush may have swept dirty entries away before, and then has to come along. And
@@ -138,17 +129,19 @@ impl Group {
         keys
     }
 
-    /// Large commits are cheapest, but on a full disk the pages that one leaves have to serve the next.
-    fn chunk_max(&self) -> ChunkMax {
+    /// What the next commit takes. Who waits for room is served by large commits; else the disk is spared.
+    fn portion(&self, store: &Store, dirty: usize) -> Portion {
         if self.shared.trouble.spares_room() {
-            ChunkMax { items: SHORT_CHUNK_ITEMS, bytes: SHORT_CHUNK_BYTES }
+            Portion::SHORT
+        } else if self.shared.hurries() {
+            Portion::LARGE
         } else {
-            ChunkMax { items: CHECKPOINT_CHUNK_ITEMS, bytes: CHECKPOINT_CHUNK_BYTES }
+            Portion::of(&store.state(), dirty)
         }
     }
 
     /// Copies dirty entries from key number `from` on; how many keys were dealt with.
-    fn copy_chunk(&self, keys: &SortedKeys, from: usize, max: ChunkMax) -> (Chunk, usize) {
+    fn copy_chunk(&self, keys: &SortedKeys, from: usize, max: Portion) -> (Chunk, usize) {
         let mut chunk = Chunk::default();
         let mut at = from;
         while at < keys.len() && chunk.has_room(max) {
@@ -216,7 +209,7 @@ impl SortedKeys {
 }
 
 impl Chunk {
-    fn has_room(&self, max: ChunkMax) -> bool {
+    fn has_room(&self, max: Portion) -> bool {
         self.entries.len() < max.items && self.payload_bytes < max.bytes
     }
 

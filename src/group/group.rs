@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::count::{count, is_eviction, is_new_item};
 use super::disk_limit::DiskUse;
 use super::keeper::Bell;
+use super::readers::{Ahead, Readers};
 use super::trail::Trail;
 use super::trouble::Trouble;
 use crate::base::command::{Key, Op, StoreMode};
@@ -51,6 +52,8 @@ pub struct Shared {
     pub trouble: Trouble,
     /// What the data directory takes of the disk, and what it may.
     pub disk_use: DiskUse,
+    /// Reads that workers do not wait for.
+    pub readers: Readers,
 }
 
 impl Shared {
@@ -66,6 +69,13 @@ impl Shared {
     fn is_pressed(&self) -> bool {
         self.log.get().is_some()
             && self.budget.dirty_used() as u64 > self.dirty_bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Whether writers wait, or will soon: for dirty memory or for the log.
+    pub(super) fn hurries(&self) -> bool {
+        let dirty_max = self.dirty_bytes_max.load(Ordering::Relaxed);
+        let log = self.log.get().is_some_and(|log| log.used_bytes() > log.bytes_max() / 4 * 3);
+        log || self.budget.dirty_used() as u64 > dirty_max / 4 * 3
     }
 }
 
@@ -117,6 +127,8 @@ pub(super) struct Core {
     pub(super) generation: u64,
     /// What it has appended to the log.
     pub(super) trail: Trail,
+    /// What is read ahead of those who ask for it.
+    pub(super) ahead: Ahead,
     pub(super) counters: GroupCounters,
     /// Items removed by [`Op::Evict`], never reset.
     pub(super) removed_for_room: u64,
@@ -173,6 +185,7 @@ impl Group {
             dirty_since_s: 0,
             generation: 0,
             trail: Trail::new(state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn)),
+            ahead: Ahead::default(),
             counters: GroupCounters::default(),
             removed_for_room: 0,
             counted_from: hot::Figures::default(),
@@ -227,6 +240,7 @@ impl Group {
                         return Ok(self.deny(core, asked, denial, answer));
                     }
                 }
+                Attempt::Cold if cold_tries == 0 && self.waits_for_reader(core, asked) => return Err(Busy),
                 Attempt::Cold => {
                     let generation = core.generation;
                     let Some(store) = &self.store else { return Err(Busy) };
@@ -234,9 +248,9 @@ impl Group {
                     cold_tries += 1;
                     let began = core.cold_read_to_time();
                     let found = if cold_tries > COLD_TRIES_MAX {
-                        store.read(&asked.key.bytes, &mut row)
+                        self.timed_read(store, &asked.key.bytes, &mut row)
                     } else {
-                        MutexGuard::unlocked(core, || store.read(&asked.key.bytes, &mut row))
+                        MutexGuard::unlocked(core, || self.timed_read(store, &asked.key.bytes, &mut row))
                     };
                     if let Some(began) = began {
                         self.shared.timings.cold_read.record(began.elapsed());
@@ -511,7 +525,7 @@ impl Core {
 
 impl Core {
     /// Takes a row into memory that was asked for, at the cost of others; it may be refused.
-    fn warm(&mut self, key: &[u8], item: &Item<'_>) {
+    pub(super) fn warm(&mut self, key: &[u8], item: &Item<'_>) {
         if self.hot.locate(key).is_none() {
             let _ = self.hot.make_room(key.len(), item.value.bytes().len());
             self.hot.admit(key, item);

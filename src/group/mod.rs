@@ -1,9 +1,10 @@
 //! One logical group, whole: its memory, its store, its place in the log, under one lock.
 //!
-//! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store),
-//! [`compaction`] (which file is written anew), [`disk_limit`] and `eviction.rs` (what the disk has room for), [`recovery`] (log records
-//! into memory), [`sweep`] (what has expired), [`warmup`] (the store into memory), [`listing`] (everything, key after
-//! key), [`peek`] (one key, unnoticed) and [`keeper`] (the thread that decides which group is checkpointed when).
+//! Owns: [`group`] (submit and read a command), [`checkpoint`] (dirty entries to the store) and `portion.rs` (how much
+//! of them one commit takes), [`compaction`] (which file is written anew), [`disk_limit`] and `eviction.rs` (what the
+//! disk has room for), [`readers`] (reads that no worker waits for), [`recovery`] (log records into memory), [`sweep`]
+//! (what has expired), [`warmup`] (the store into memory), [`listing`] (everything, key after key), [`peek`] (one key,
+//! unnoticed) and [`keeper`] (the thread that decides which group is checkpointed when).
 //!
 //! May import: base, engine, hot, binlog, store.
 //!
@@ -24,6 +25,8 @@ pub mod group;
 pub mod keeper;
 pub mod listing;
 pub mod peek;
+mod portion;
+pub mod readers;
 pub mod recovery;
 mod rows;
 pub mod sweep;

@@ -1,12 +1,14 @@
-//! A listing beside everything that can happen between its steps: stores, removals, checkpoints, eviction.
+//! Listings, looks and reads ahead beside what can happen between their steps: stores, removals, checkpoints, eviction.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::*;
-use crate::base::command::{Delete, Key, Op, Store as Storing, StoreMode};
+use crate::base::command::{Delete, Get, Key, Op, Store as Storing, StoreMode};
 use crate::base::lsn::GroupId;
+use crate::base::reply::Reply;
 use crate::base::time::{Exptime, UnixMs};
 use crate::base::version::Version;
 use crate::engine::Rules;
@@ -47,8 +49,14 @@ fn group(store: Option<Store>) -> Group {
         timings: Default::default(),
         trouble: Default::default(),
         disk_use: Default::default(),
+        readers: Default::default(),
     };
     Group::new(GroupId(0), Arc::new(shared), store, Hot::new(budget, options), Version::ZERO)
+}
+
+fn store_in(folder: &tempfile::TempDir) -> Store {
+    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
+    Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap()
 }
 
 fn name(number: u64) -> String {
@@ -128,9 +136,7 @@ fn a_listing_misses_nothing_that_lasts() {
     println!("LARDER_SEED={seed}");
     let mut random = Random(seed);
     let folder = tempfile::tempdir().unwrap();
-    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
-    let store =
-        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let store = store_in(&folder);
     let kept = group(Some(store));
     check(&kept, &mut random);
     assert!(kept.figures().hot.cooled > 0, "keys were only in the store");
@@ -140,9 +146,7 @@ fn a_listing_misses_nothing_that_lasts() {
 #[test]
 fn what_is_dead_is_not_listed() {
     let folder = tempfile::tempdir().unwrap();
-    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
-    let store =
-        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let store = store_in(&folder);
     let group = group(Some(store));
     set(&group, "gone", 0);
     set(&group, "expired", -1);
@@ -167,9 +171,7 @@ fn what_is_dead_is_not_listed() {
 #[test]
 fn a_look_finds_what_a_get_would_and_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let identity = GroupIdentity { directory_id: 1, group: GroupId(0), group_count: 1 };
-    let store =
-        Store::open(&folder.path().join("g"), identity, StoreOptions { cache_bytes: 1 << 20 }).unwrap();
+    let store = store_in(&folder);
     let group = group(Some(store));
     let sight = |name: &str, now: UnixMs| group.peek(name.as_bytes(), now).unwrap().sight;
     let (mut cold, mut warm) = (0, 0);
@@ -199,4 +201,55 @@ fn a_look_finds_what_a_get_would_and_leaves_no_trace() {
     assert_eq!((before.hot, before.counters.cold_reads), (after.hot, after.counters.cold_reads));
     let _ = group.flush(None, NOW);
     assert!((0..KEYS).all(|number| sight(&name(number), NOW) == peek::Sight::Nothing), "flushed");
+}
+
+/// While the store is slow nobody waits for it who could do something else: the request is put off, the row is read by
+/// another thread, and every answer is the one that it would have been.
+#[test]
+fn a_slow_store_is_read_ahead_of_those_who_ask() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(&folder);
+    let groups = [group(Some(store))];
+    let group = &groups[0];
+    for number in 0..KEYS {
+        set(group, &name(number), 0);
+        if number % 100 == 99 {
+            group.checkpoint().unwrap();
+        }
+    }
+    let readers = &group.shared.readers;
+    let woken = Arc::new(AtomicU64::new(0));
+    let waker = Arc::clone(&woken);
+    readers.begin(vec![Arc::new(move || {
+        waker.fetch_add(1, Ordering::SeqCst);
+    })]);
+    let get = |name: &str| {
+        let key = Key::plain(name.as_bytes());
+        let mut is_found = false;
+        let answer = |reply: &Reply<'_>| is_found = matches!(reply, Reply::Hit(_));
+        group.submit(&Asked { key: &key, op: &Op::Get(Get::default()), now: NOW }, answer).map(|_| is_found)
+    };
+    let is_cold = |name: &str| group.core.lock().hot.locate(name.as_bytes()).is_none();
+    let cold: Vec<String> = (0..KEYS).map(name).filter(|name| is_cold(name)).take(6).collect();
+    assert_eq!(get(&cold[0]), Ok(true), "a store that is not slow is read at once");
+    let stop = AtomicBool::new(false);
+    (0..64).for_each(|_| readers.note(Duration::from_millis(1)));
+    for name in [&cold[1], &cold[2], "absent"] {
+        assert_eq!((get(name), get(name)), (Err(Busy), Err(Busy)), "{name} is put off until it was read");
+    }
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| readers.run(&groups, &stop));
+        for (name, is_there) in [(cold[1].as_str(), true), (cold[2].as_str(), true), ("absent", false)] {
+            let answer = std::iter::repeat_with(|| get(name)).find_map(Result::ok);
+            assert_eq!(answer, Some(is_there), "{name}");
+        }
+        while woken.load(Ordering::SeqCst) == 0 {
+            std::hint::spin_loop();
+        }
+        stop.store(true, Ordering::Release);
+        readers.end(1);
+        reader.join().unwrap();
+    });
+    (0..64).for_each(|_| readers.note(Duration::ZERO));
+    assert_eq!(get(&cold[3]), Ok(true), "a store that is not slow any more is read at once");
 }

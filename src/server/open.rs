@@ -293,6 +293,7 @@ fn shared(config: &Config, server: u16, ceiling: Version, timings: Arc<Timings>)
         timings,
         trouble: Default::default(),
         disk_use: Default::default(),
+        readers: Default::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The threads of a running server: who they are, how they begin and how they end.
 //!
 //! Workers and the listener serve; the log thread writes and syncs; the keeper checkpoints; the sweeper expires; the
-//! warmer reads the store into memory once and ends.
+//! warmer reads the store into memory once and ends; the readers read rows that would keep a worker waiting.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +14,7 @@ use super::ShutDown;
 use super::open::Opened;
 use crate::admin::{Observed, Pulse, Recorder, View};
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::limits::READERS;
 use crate::base::time::Clock;
 use crate::binlog::Subscription;
 use crate::config::Config;
@@ -204,6 +205,7 @@ impl Threads {
             workers.push(worker);
         }
         self.subscribe();
+        self.read_ahead().map_err(io::Error::other)?;
         for worker in workers {
             self.serving
                 .push(spawn("worker", move || ended("worker", worker.run())).map_err(io::Error::other)?);
@@ -234,6 +236,19 @@ impl Threads {
         View { dispatch: Arc::clone(&self.dispatch), recorders: self.recorders.clone(), clock, addresses }
     }
 
+    /// Starts the readers. Without files there is nothing to read.
+    fn read_ahead(&mut self) -> Result<(), Fault> {
+        if self.keeper.ledger.is_none() {
+            return Ok(());
+        }
+        self.keeper.shared.readers.begin(self.wakes.clone());
+        for _ in 0..READERS {
+            let (keeper, stop) = (Arc::clone(&self.keeper), Arc::clone(&self.stop));
+            self.keeping.push(spawn("reader", move || keeper.shared.readers.run(&keeper.groups, &stop))?);
+        }
+        Ok(())
+    }
+
     /// Lets the log wake the workers.
     fn subscribe(&self) {
         let Some(log) = self.keeper.shared.log.get() else { return };
@@ -260,6 +275,7 @@ impl Threads {
             wake();
         }
         self.keeper.shared.bell.ring();
+        self.keeper.shared.readers.end(READERS);
         self.sweep_bell.ring();
         join(&mut self.serving);
         join(&mut self.keeping);
