@@ -16,6 +16,7 @@ use crate::base::lsn::{GroupId, Lsn};
 use crate::base::reply::{Denial, Sink};
 use crate::base::time::{Exptime, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Session, Verdict};
+use crate::group::Group;
 use crate::peer::{Answered, Owner, Question, Roster};
 use crate::proto::binary::{self, BinaryForm, Verb};
 use crate::proto::{self, ClassicForm, Form, Request, texts};
@@ -46,7 +47,7 @@ pub trait MapSource: Send + Sync {
     ///
     /// # Errors
     /// Why the old map stays, in one or more lines.
-    fn renew(&self, cluster: &Cluster, groups: &[crate::group::Group]) -> Result<String, String>;
+    fn renew(&self, cluster: &Cluster, groups: &[Group]) -> Result<String, String>;
 }
 
 /// Where a command goes.
@@ -77,6 +78,23 @@ impl Cluster {
     /// The map in force.
     pub fn map(&self) -> Arc<Topology> {
         Arc::clone(&self.map.read())
+    }
+
+    /// Lets these groups take values where the map in force gives them to this server, and nowhere else.
+    pub fn fence(&self, groups: &[Group]) {
+        for (group, owner) in groups.iter().zip(&self.owners) {
+            group.set_fence(owner.load(Ordering::SeqCst) != self.own.get());
+        }
+    }
+
+    /// The groups that this server has now and would not have by `next` take no values from here on: what is judged of
+    /// them stays true. [`Cluster::fence`] says what is to hold afterwards.
+    pub fn fence_leaving(&self, groups: &[Group], next: &Topology) {
+        for (group, owner) in groups.iter().zip(owners(next)) {
+            if owner != self.own.get() {
+                group.set_fence(true);
+            }
+        }
     }
 
     /// Puts a map in force that has been judged. It has as many groups as the one before.
@@ -258,6 +276,8 @@ impl Dispatch {
         let cluster = self.cluster.as_ref()?;
         let _one_at_a_time = cluster.renewing.lock();
         let result = cluster.source.renew(cluster, &self.groups);
+        // Whichever map is in force now.
+        cluster.fence(&self.groups);
         match &result {
             Ok(text) => log::info!("{text}"),
             Err(why) => log::error!("map version {} stays in force: {why}", cluster.map().version()),
