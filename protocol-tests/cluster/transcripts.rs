@@ -12,7 +12,7 @@ use super::{LOOPBACK, SECRET, map_text, ports};
 use crate::drivers::{TestClock, configured};
 use crate::skips::say;
 use crate::transcript::tcp::{self, TcpWire};
-use crate::transcript::{ConnId, Received, Transcript, Wire, run};
+use crate::transcript::{Transcript, run};
 use crate::transcripts::{all, play_all};
 
 /// What is about the server that is asked, or changes what it alone does, and why.
@@ -86,32 +86,6 @@ impl Drop for Two {
     }
 }
 
-impl Wire for Two {
-    fn connect(&mut self) -> ConnId {
-        self.wire.connect()
-    }
-
-    fn send(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.wire.send(conn, bytes);
-    }
-
-    fn receive(&mut self, conn: ConnId) -> Received {
-        self.wire.receive(conn)
-    }
-
-    fn hang_up(&mut self, conn: ConnId) {
-        self.wire.hang_up(conn);
-    }
-
-    fn advance_clock(&mut self, seconds: i64) -> bool {
-        self.wire.advance_clock(seconds)
-    }
-
-    fn exact_clock(&self) -> bool {
-        true
-    }
-}
-
 fn play(what: &str, ranges: &[(&str, u16)]) {
     let all = all();
     let playable: Vec<&Transcript> = all.iter().filter(|transcript| !is_of_one_server(transcript)).collect();
@@ -122,7 +96,7 @@ fn play(what: &str, ranges: &[(&str, u16)]) {
         }
         let mut two =
             Two::start(ranges, &transcript.options).map_err(|what| format!("{}: {what}", transcript.file))?;
-        run(transcript, &mut two, split).map_err(|mismatch| mismatch.to_string())
+        run(transcript, &mut two.wire, split).map_err(|mismatch| mismatch.to_string())
     });
     assert!(failures.is_empty(), "{failures}");
 }
