@@ -41,6 +41,7 @@ fn listed(client: &mut Client) -> Vec<String> {
         let page: Vec<String> =
             lines.iter().filter_map(|line| Some(line.strip_prefix("KEY ")?.trim_end().to_owned())).collect();
         assert_eq!(lines.len(), page.len() + 1, "{:?}", lines.last());
+        assert!(page.len() <= PAGE, "{} keys of at most {PAGE}", page.len());
         let is_last = page.len() < PAGE;
         keys.extend(page);
         if is_last {
