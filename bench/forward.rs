@@ -1,5 +1,5 @@
 //! What a get costs that is asked of a server which does not have the key, beside one that is asked of the server that
-//! has it. Two servers of one cluster; the second has all groups. One table, for `docs/performance.md`.
+//! has it. Two servers of one cluster; the second has all groups. One table, for `docs/cluster.md`.
 
 use crate::compare::MEASURED_SEED;
 use crate::load::{Limit, Load, Tally};
