@@ -7,6 +7,7 @@
 //! cargo bench -- --write-results                       the same tables into bench/RESULTS.md
 //! cargo bench -- load 127.0.0.1:11211 --preload        load on a server that runs already
 //! cargo bench -- start --items 1000000,10000000        starts after a kill and a stop, space, beside others
+//! cargo bench -- forward                               a get asked of a server that does not have the key
 //! cargo bench -- selftest                              the generator checks itself
 //! ```
 //!
@@ -16,6 +17,7 @@
 
 mod compare;
 mod dialect;
+mod forward;
 mod histogram;
 mod load;
 mod peers;
@@ -27,6 +29,7 @@ mod workload;
 use clap::{Args, Parser, Subcommand};
 use compare::Course;
 use dialect::{Check, Dialect};
+use forward::Forwards;
 use load::{Limit, Load, Tally};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peers::{Cores, Programs};
@@ -56,6 +59,8 @@ enum Task {
     Load(LoadArguments),
     /// How long servers take to answer again after a kill and after a stop, and what their data costs
     Start(StartArguments),
+    /// What a get costs that another server has to answer, beside one that is asked of the right server
+    Forward(ForwardArguments),
     /// Say what the rows are
     Rows,
     /// Check the generator's own parts
@@ -196,6 +201,33 @@ fn time_starts(arguments: &StartArguments) -> io::Result<ExitCode> {
     starts.run().map(|()| ExitCode::SUCCESS)
 }
 
+#[derive(Args)]
+struct ForwardArguments {
+    /// Runs of each way
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    #[command(flatten)]
+    span: Span,
+    /// The larder to measure [default: the one that cargo built with this bench]
+    #[arg(long, value_name = "PATH")]
+    larder: Option<PathBuf>,
+    /// Where the servers' directories are made [default: the system's place for temporary files]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+}
+
+fn weigh_forwarding(arguments: &ForwardArguments) -> io::Result<ExitCode> {
+    let larder = arguments.larder.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_larder")));
+    let forwards = Forwards {
+        programs: Programs { larder, floor: PathBuf::new() },
+        cores: Cores::divide(false),
+        data_root: arguments.data_root.clone().unwrap_or_else(std::env::temp_dir),
+        limit: arguments.span.limit(),
+        runs: usize::from(arguments.runs),
+    };
+    forwards.run().map(|()| ExitCode::SUCCESS)
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().map_err(|error| error.to_string())?;
     if number > 0.0 && number.is_finite() { Ok(number) } else { Err("must be above 0".to_owned()) }
@@ -221,6 +253,7 @@ fn main() -> ExitCode {
         Task::Compare(arguments) => compare_rows(&arguments),
         Task::Load(arguments) => load_one(&arguments),
         Task::Start(arguments) => time_starts(&arguments),
+        Task::Forward(arguments) => weigh_forwarding(&arguments),
         Task::Rows => Ok(list_rows()),
         Task::Selftest => Ok(check_ourselves()),
     });

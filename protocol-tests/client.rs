@@ -101,7 +101,12 @@ impl Client {
 
     /// A figure of `stats`.
     pub(crate) fn figure(&mut self, name: &str) -> u64 {
-        self.send("stats\r\n");
+        self.figure_of("", name)
+    }
+
+    /// A figure of the `stats` of this topic.
+    pub(crate) fn figure_of(&mut self, topic: &str, name: &str) -> u64 {
+        self.send(format!("stats {topic}\r\n"));
         let mut found = None;
         loop {
             let line = self.line();

@@ -89,6 +89,10 @@ impl Wire for TcpWire {
             Clock::Waits { .. } => wait_for_server_clock(self.address, seconds),
         }
     }
+
+    fn exact_clock(&self) -> bool {
+        matches!(self.clock, Clock::Lever(_))
+    }
 }
 
 fn open(address: SocketAddr) -> std::io::Result<TcpStream> {

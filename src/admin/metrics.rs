@@ -6,6 +6,7 @@ use super::figures::{LogFigures, Process, Snapshot, View};
 use super::prometheus::{Kind, Text};
 use crate::binlog::State;
 use crate::group::figures::Figures;
+use crate::peer::End;
 
 use Kind::{Counter, Gauge, Histogram};
 
@@ -27,6 +28,7 @@ pub(super) fn text(view: Option<&View>) -> Vec<u8> {
         }
         snapshot.log.iter().for_each(|log| binlog(&mut text, log));
         durations(&mut text, &snapshot);
+        cluster(&mut text, view);
         groups(&mut text, &snapshot);
     }
     text.into_bytes()
@@ -330,6 +332,26 @@ fn durations(text: &mut Text, snapshot: &Snapshot) {
         text.family(Histogram, name, help);
         text.histogram(name, &[], distribution);
     }
+}
+
+/// What other servers are asked, and ask. All is zero without a cluster.
+fn cluster(text: &mut Text, view: &View) {
+    let cluster = view.dispatch.cluster.as_ref();
+    let figures = cluster.map(|cluster| &cluster.roster.figures);
+    let version = cluster.map_or(0, |cluster| cluster.map().version());
+    text.single(Gauge, "larder_cluster_map_version", "The version of the map in force.", version);
+    let name = "larder_forwarded_total";
+    text.family(Counter, name, "Requests that another server was to answer, by what came of it.");
+    for end in End::ALL {
+        text.sample(name, &[("result", end.name())], figures.map_or(0, |figures| figures.ended(end)));
+    }
+    let answered = figures.map_or(0.0, |figures| load(&figures.answered));
+    let help = "Requests that other servers sent on and this one answered.";
+    text.single(Counter, "larder_peer_requests_total", help, answered);
+    let name = "larder_forward_duration_seconds";
+    text.family(Histogram, name, "From a whole request to the answer of another server.");
+    let durations = figures.map(|figures| figures.durations.read()).unwrap_or_default();
+    text.histogram(name, &[], &durations);
 }
 
 /// A figure of every group: kind, name, help and where it is.

@@ -4,7 +4,7 @@
 //! `page.html`), who may ask (`access`), and what workers record for it ([`Observed`]: the backend with somebody who
 //! looks on).
 //!
-//! May import: base, proto, route, binlog, group, conn, dispatch.
+//! May import: base, proto, route, binlog, group, conn, peer, dispatch.
 //!
 //! Invariants: it only looks. Group locks are held for a copy of figures, one at a time; a worker never waits for the
 //! admin port, nor reads a clock for it more than once in some hundred requests. Requests, headers, connections, times

@@ -19,21 +19,37 @@ pub struct Errand {
     pub group: Option<GroupId>,
     /// The map that says so.
     pub map_version: u64,
-    /// The request in its canonical form.
+    /// The request in its canonical form: a line with what belongs to it, or a frame.
     pub request: Vec<u8>,
     /// What of the answer the client sees.
     pub shown: Shown,
+    /// How it is told that there is none.
+    pub told: Told,
+}
+
+/// How a client is told that there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// By a line.
+    Line,
+    /// By a frame of the binary protocol, with what the client knows its request by.
+    Frame {
+        /// Which command it was.
+        opcode: u8,
+        /// What the client wants back.
+        opaque: u32,
+    },
 }
 
 /// What of an answer the client sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// All of it.
     Whole,
     /// Nothing, not even an error (`noreply`).
     Nothing,
     /// This instead: the request stood for another one that is not carried.
-    Instead(&'static [u8]),
+    Instead(Bytes),
     /// It is a part of a longer reply: what stands before this end. An answer without the end is a failure of the
     /// whole reply.
     Before(&'static [u8]),
@@ -49,20 +65,20 @@ pub enum Outcome {
 }
 
 impl Errand {
-    /// A request for this server, still without its text and its place.
-    pub fn new(server: u16, group: Option<GroupId>, map_version: u64, shown: Shown) -> Errand {
-        Errand { slot: Slot(0), server, group, map_version, request: Vec::new(), shown }
+    /// A request for this server, still without its bytes and its place.
+    pub fn new(server: u16, group: Option<GroupId>, map_version: u64, shown: Shown, told: Told) -> Errand {
+        Errand { slot: Slot(0), server, group, map_version, request: Vec::new(), shown, told }
     }
 }
 
 impl Shown {
     /// What the other server's answer becomes.
-    pub fn answer(self, answer: Bytes) -> Outcome {
+    pub fn answer(&self, answer: Bytes) -> Outcome {
         match self {
             Shown::Whole => Outcome::Said(answer),
             Shown::Nothing => Outcome::Said(Bytes::new()),
-            Shown::Instead(text) => Outcome::Said(Bytes::from_static(text)),
-            Shown::Before(end) => match answer.strip_suffix(end).map(<[u8]>::len) {
+            Shown::Instead(text) => Outcome::Said(text.clone()),
+            Shown::Before(end) => match answer.strip_suffix(*end).map(<[u8]>::len) {
                 Some(length) => Outcome::Said(answer.slice(..length)),
                 None => Outcome::Missing(answer),
             },
@@ -70,7 +86,7 @@ impl Shown {
     }
 
     /// What the lack of an answer becomes; `line` says why there is none.
-    pub fn failure(self, line: Bytes) -> Outcome {
+    pub fn failure(&self, line: Bytes) -> Outcome {
         match self {
             Shown::Whole | Shown::Instead(_) => Outcome::Said(line),
             Shown::Nothing => Outcome::Said(Bytes::new()),
@@ -90,7 +106,7 @@ mod tests {
         for (shown, answer, seen, unanswered) in [
             (Shown::Whole, "STORED\r\n", said("STORED\r\n"), said("E\r\n")),
             (Shown::Nothing, "ERROR\r\n", said(""), said("")),
-            (Shown::Instead(b"no\r\n"), "DELETED\r\n", said("no\r\n"), said("E\r\n")),
+            (Shown::Instead(Bytes::from_static(b"no\r\n")), "DELETED\r\n", said("no\r\n"), said("E\r\n")),
             (
                 Shown::Before(b"END\r\n"),
                 "VALUE a 0 0\r\n\r\nEND\r\n",

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use super::Dispatch;
-use super::cluster::not_here;
 use crate::base::command::{Command, Refused, StatsTopic, Tuning};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Denial;
@@ -85,9 +84,6 @@ impl Dispatch {
         ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
-        if let (Form::Binary(frame), Some(_)) = (form, &self.cluster) {
-            return not_here(frame, out);
-        }
         let mut last = Lsn::ZERO;
         for (index, group) in self.groups.iter().enumerate().skip(ask.resume) {
             match group.flush(exptime, ask.now) {

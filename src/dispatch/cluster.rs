@@ -10,14 +10,15 @@ use parking_lot::{Mutex, RwLock};
 
 use super::Dispatch;
 use crate::base::command::{Command, Get, Key, Keys, Op};
-use crate::base::errand::{Errand, Shown};
+use crate::base::errand::{Errand, Shown, Told};
 use crate::base::limits::OUTBOX_BYTES_MAX;
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::reply::{Denial, Sink};
 use crate::base::time::{Exptime, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Session, Verdict};
+use crate::group::Group;
 use crate::peer::{Answered, Owner, Question, Roster};
-use crate::proto::binary::{self, BinaryForm};
+use crate::proto::binary::{self, BinaryForm, Verb};
 use crate::proto::{self, ClassicForm, Form, Request, texts};
 use crate::route::topology::{ServerId, Topology};
 
@@ -46,7 +47,7 @@ pub trait MapSource: Send + Sync {
     ///
     /// # Errors
     /// Why the old map stays, in one or more lines.
-    fn renew(&self, cluster: &Cluster, groups: &[crate::group::Group]) -> Result<String, String>;
+    fn renew(&self, cluster: &Cluster, groups: &[Group]) -> Result<String, String>;
 }
 
 /// Where a command goes.
@@ -77,6 +78,23 @@ impl Cluster {
     /// The map in force.
     pub fn map(&self) -> Arc<Topology> {
         Arc::clone(&self.map.read())
+    }
+
+    /// Lets these groups take values where the map in force gives them to this server, and nowhere else.
+    pub fn fence(&self, groups: &[Group]) {
+        for (group, owner) in groups.iter().zip(&self.owners) {
+            group.set_fence(owner.load(Ordering::SeqCst) != self.own.get());
+        }
+    }
+
+    /// The groups that this server has now and would not have by `next` take no values from here on: what is judged of
+    /// them stays true. [`Cluster::fence`] says what is to hold afterwards.
+    pub fn fence_leaving(&self, groups: &[Group], next: &Topology) {
+        for (group, owner) in groups.iter().zip(owners(next)) {
+            if owner != self.own.get() {
+                group.set_fence(true);
+            }
+        }
     }
 
     /// Puts a map in force that has been judged. It has as many groups as the one before.
@@ -110,12 +128,21 @@ fn owners(map: &Topology) -> impl Iterator<Item = u16> {
     map.groups().map(|group| map.coordinator(group).map_or(0, |server| server.id.get()))
 }
 
-/// Frames are not sent on: whoever sends them is told that the key is elsewhere.
-pub(super) fn not_here(frame: &BinaryForm, out: &mut Outbox) -> Verdict {
-    binary::encode_status(frame, binary::Status::NotHere, out);
-    out.seal(Lsn::ZERO);
-    Verdict::Done
+/// How the client of this request is told that there is no answer.
+fn told(form: &Form<'_>) -> Told {
+    match form {
+        Form::Binary(frame) => Told::Frame { opcode: frame.opcode, opaque: frame.opaque },
+        Form::Classic(_) | Form::Meta(_) => Told::Line,
+    }
 }
+
+/// Whether the client wants no answer whatever happens. Quiet meta commands and frames show errors.
+fn is_silent(form: &Form<'_>) -> bool {
+    matches!(form, Form::Classic(ClassicForm { noreply: true, .. }))
+}
+
+/// The removal that stands for a value that is not carried. A frame can name every key.
+const REMOVAL: BinaryForm = BinaryForm { opcode: 0x04, opaque: 0, verb: Verb::Delete, quiet: false };
 
 impl Dispatch {
     /// Where the commands of a group go. Without a cluster that is here.
@@ -139,26 +166,25 @@ impl Dispatch {
         if ask.session.is_peer {
             return Verdict::Elsewhere { server, map_version };
         }
-        if let Form::Binary(frame) = form {
-            return not_here(frame, out);
-        }
-        let is_silent = matches!(form, Form::Classic(ClassicForm { noreply: true, .. }));
-        let shown = if is_silent { Shown::Nothing } else { Shown::Whole };
-        let (form, op, shown) = match op {
+        let shown = if is_silent(form) { Shown::Nothing } else { Shown::Whole };
+        let (asked_as, op, shown) = match op {
             Op::Oversized { drops_old: false } => {
-                proto::encode_text(form, texts::denial(Denial::TooLarge), out);
+                proto::encode_denial(form, Denial::TooLarge, out);
                 out.seal(Lsn::ZERO);
                 return Verdict::Done;
             }
             // The value is not carried, but the old one has to go.
             Op::Oversized { drops_old: true } => {
-                let shown = if is_silent { shown } else { Shown::Instead(texts::denial(Denial::TooLarge)) };
-                (Form::Classic(ClassicForm::default()), Op::Delete(Default::default()), shown)
+                let mut denial = Vec::new();
+                proto::encode_denial(form, Denial::TooLarge, &mut denial);
+                let shown = if is_silent(form) { shown } else { Shown::Instead(denial.into()) };
+                (Form::Binary(REMOVAL), Op::Delete(Default::default()), shown)
             }
             _ => (*form, *op, shown),
         };
-        let request = Request { command: Command::Keyed(key.clone(), op), form };
-        self.send(&request, Errand::new(server, Some(group), map_version, shown), ask, out)
+        let request = Request { command: Command::Keyed(key.clone(), op), form: asked_as };
+        let errand = Errand::new(server, Some(group), map_version, shown, told(form));
+        self.send(&request, errand, ask, out)
     }
 
     /// Has another server asked for one key of a read.
@@ -174,7 +200,7 @@ impl Dispatch {
             return Verdict::Elsewhere { server, map_version };
         }
         let request = Request { command: Command::Read(Keys(key), *get), form: *form };
-        let errand = Errand::new(server, Some(group), map_version, Shown::Before(texts::END));
+        let errand = Errand::new(server, Some(group), map_version, Shown::Before(texts::END), Told::Line);
         self.send(&request, errand, ask, out)
     }
 
@@ -191,7 +217,8 @@ impl Dispatch {
             return Verdict::Elsewhere { server, map_version };
         }
         let request = Request { command, form: Form::Classic(ClassicForm::default()) };
-        self.send(&request, Errand::new(server, Some(group), map_version, Shown::Whole), ask, out)
+        let errand = Errand::new(server, Some(group), map_version, Shown::Whole, Told::Line);
+        self.send(&request, errand, ask, out)
     }
 
     /// Has all other servers asked to flush, after this one has. OK is said when all have said so.
@@ -204,15 +231,17 @@ impl Dispatch {
     ) -> Option<Verdict> {
         let cluster = self.cluster.as_ref().filter(|_| !ask.session.is_peer)?;
         let map = cluster.map();
-        let is_silent = matches!(form, Form::Classic(ClassicForm { noreply: true, .. }));
-        let shown = if is_silent { Shown::Nothing } else { Shown::Before(texts::OK) };
+        let shown = if is_silent(form) { Shown::Nothing } else { Shown::Before(texts::OK) };
         for server in map.servers().iter().filter(|server| server.id != cluster.own) {
-            let form = Form::Classic(ClassicForm::default());
-            let request = Request { command: Command::FlushAll(exptime), form };
-            self.send(&request, Errand::new(server.id.get(), None, map.version(), shown), ask, out);
+            let asked_as = Form::Classic(ClassicForm::default());
+            let request = Request { command: Command::FlushAll(exptime), form: asked_as };
+            let errand = Errand::new(server.id.get(), None, map.version(), shown.clone(), told(form));
+            self.send(&request, errand, ask, out);
         }
-        if !is_silent {
-            out.end_parts(texts::OK);
+        if !is_silent(form) {
+            let mut done = Vec::new();
+            proto::encode_done(form, &mut done);
+            out.end_parts(&done);
         }
         Some(Verdict::Done)
     }
@@ -225,7 +254,10 @@ impl Dispatch {
         out: &mut Outbox,
     ) -> Verdict {
         if !proto::write_request(request, &mut errand.request) {
-            out.put(texts::NOT_FORWARDED);
+            match &request.form {
+                Form::Binary(frame) => binary::encode_status(frame, binary::Status::Internal, out),
+                _ => out.put(texts::NOT_FORWARDED),
+            }
             out.seal(Lsn::ZERO);
             return Verdict::Done;
         }
@@ -244,6 +276,8 @@ impl Dispatch {
         let cluster = self.cluster.as_ref()?;
         let _one_at_a_time = cluster.renewing.lock();
         let result = cluster.source.renew(cluster, &self.groups);
+        // Whichever map is in force now.
+        cluster.fence(&self.groups);
         match &result {
             Ok(text) => log::info!("{text}"),
             Err(why) => log::error!("map version {} stays in force: {why}", cluster.map().version()),

@@ -69,7 +69,7 @@ impl Dispatch {
             }
             if is_denied {
                 // The error line ends the reply: without END nobody takes the keys not asked for as misses.
-                out.end_parts(b"");
+                out.drop_parts();
                 return Verdict::Done;
             }
             rest = next;

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::Dispatch;
+use super::cluster::Cluster;
 use crate::base::command::StatsTopic;
 use crate::base::counters::GroupCounters;
 use crate::base::reply::Sink;
@@ -14,6 +15,7 @@ use crate::config;
 use crate::conn::registry::Traffic;
 use crate::conn::{Backend, Outbox};
 use crate::group::figures::Figures;
+use crate::peer::End;
 use crate::proto::{Form, binary, texts};
 
 /// The memcached that Larder answers like.
@@ -361,6 +363,9 @@ impl Dispatch {
             ("cooled", figures.hot.cooled),
             ("parked", counters.parked),
         ]);
+        if let Some(cluster) = &self.cluster {
+            forwarding(table, cluster);
+        }
         let Some(log) = self.shared.log.get() else { return };
         self.space(table);
         table.row("log_state", if self.is_stopped() { "stopped" } else { "running" });
@@ -428,6 +433,21 @@ fn end(form: &Form<'_>, line: &[u8], out: &mut Outbox) {
     match form {
         Form::Binary(form) => binary::encode_stats_end(form, out),
         _ => out.put(line),
+    }
+}
+
+/// What other servers were asked, and asked; how long they took.
+fn forwarding(table: &mut Table<'_>, cluster: &Cluster) {
+    let figures = &cluster.roster.figures;
+    table.row("server_id", cluster.own);
+    table.row("cluster_map_version", cluster.map().version());
+    for end in End::ALL {
+        table.row(format_args!("forwarded_{}", end.name()), figures.ended(end));
+    }
+    table.row("peer_requests", figures.answered.load(Ordering::Relaxed));
+    let durations = figures.durations.read();
+    for (name, part) in [("forward_us_p50", 0.5), ("forward_us_p99", 0.99)] {
+        table.row(name, durations.quantile_ns(part).unwrap_or(0) / 1000);
     }
 }
 

@@ -117,6 +117,8 @@ pub(super) struct Core {
     pub(super) applied_lsn: Lsn,
     /// `flush` has changed since the last checkpoint.
     pub(super) flush_unsaved: bool,
+    /// The group is another server's, or about to be: it takes no values.
+    is_fenced: bool,
     /// The store holds no rows of versions below this one.
     pub(super) purged_below: Version,
     /// A change found no room because too much of this group is dirty: only its checkpoint helps.
@@ -180,6 +182,7 @@ impl Group {
             applied_lsn: state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn),
             flush_version: Version::ZERO,
             flush_unsaved: false,
+            is_fenced: false,
             wants_room: false,
             purged_below: Version::ZERO,
             dirty_since_s: 0,
@@ -358,6 +361,9 @@ impl Group {
         if self.shared.is_pressed() || stamp.version.0 > self.shared.version_ceiling.load(Ordering::Relaxed) {
             return Some(Attempt::Busy);
         }
+        if core.is_fenced && matches!(effect, Effect::Put(_)) {
+            return Some(Attempt::Busy);
+        }
         if matches!(effect, Effect::Put(_)) && self.shared.trouble.refuses_values() {
             return Some(Attempt::Denied(Denial::DiskFull));
         }
@@ -487,6 +493,12 @@ impl Group {
         }
         answer(&Reply::Denied(denial));
         lsn
+    }
+
+    /// With a fence the group takes no values: whoever brings one is to try again, and finds where the group is now. What
+    /// was taken before this returns is seen by [`Group::has_items`].
+    pub fn set_fence(&self, is_fenced: bool) {
+        self.core.lock().is_fenced = is_fenced;
     }
 
     /// Everything of this group up to here is in its store.

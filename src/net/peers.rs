@@ -89,7 +89,12 @@ impl Peers {
 
     /// Milliseconds of a clock that never goes back.
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.now_ns() / 1_000_000
+    }
+
+    /// The same in nanoseconds.
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Whether an event is of a socket of these.
@@ -100,8 +105,8 @@ impl Peers {
     /// Takes an errand of a client.
     pub(super) fn take(&mut self, asker: Asker, errand: Errand) {
         self.renew();
-        let now_ms = self.now_ms();
-        self.desk.take(asker, errand, now_ms);
+        let now_ns = self.now_ns();
+        self.desk.take(asker, errand, now_ns);
     }
 
     /// Takes the servers that a new map names.
@@ -199,7 +204,19 @@ impl Peers {
             self.open_link(server, registry);
         }
         self.write_links();
-        self.desk.take_answers()
+        let answers = self.desk.take_answers();
+        if !answers.is_empty() {
+            self.count(&answers);
+        }
+        answers
+    }
+
+    fn count(&self, answers: &[Answer]) {
+        let now_ns = self.now_ns();
+        for answer in answers {
+            let took = Duration::from_nanos(now_ns.saturating_sub(answer.began_ns));
+            self.roster.figures.count(answer.end, took);
+        }
     }
 
     /// Lets go of the answers that have become safe.

@@ -296,7 +296,7 @@ impl<B: Backend + Owner> Worker<B> {
 
     /// Fills a client's slot, if the client is still there: where it is.
     fn fill(&mut self, answer: Answer) -> Option<usize> {
-        let Answer { asker, slot, outcome } = answer;
+        let Answer { asker, slot, outcome, .. } = answer;
         let peer = self.peers.get_mut(asker.key)?;
         if peer.connection.session.id != asker.id {
             return None;

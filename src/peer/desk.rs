@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::link::{Event, Link, Why};
-use super::roster::{Health, Roster};
-use crate::base::errand::{Errand, Outcome, Slot};
+use super::roster::{End, Health, Roster};
+use crate::base::errand::{Errand, Outcome, Slot, Told};
+use crate::proto::binary::{self, Refusal, Status};
 
 /// The connection that waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Task {
     pub errand: Errand,
     /// A server has said that it is not the one.
     pub is_retried: bool,
+    /// When it was taken, nanoseconds of the clock that `now_ms` is of.
+    pub began_ns: u64,
 }
 
 /// What a slot is to be filled with.
@@ -37,6 +40,10 @@ pub struct Answer {
     pub slot: Slot,
     /// With what.
     pub outcome: Outcome,
+    /// When it was asked for, nanoseconds of the clock that `now_ms` is of.
+    pub began_ns: u64,
+    /// What came of it.
+    pub end: End,
 }
 
 /// The requests of one worker to all other servers.
@@ -63,8 +70,8 @@ impl Desk {
     }
 
     /// Takes an errand of this connection.
-    pub fn take(&mut self, asker: Asker, errand: Errand, now_ms: u64) {
-        self.send(Task { asker, errand, is_retried: false }, now_ms);
+    pub fn take(&mut self, asker: Asker, errand: Errand, now_ns: u64) {
+        self.send(Task { asker, errand, is_retried: false, began_ns: now_ns }, now_ns / 1_000_000);
     }
 
     /// The connection to a server.
@@ -151,8 +158,23 @@ impl Desk {
     fn conclude(&mut self, events: Vec<Event>, now_ms: u64) {
         for event in events {
             match event {
-                Event::Said(task, text) => self.answer(&task, task.errand.shown.answer(text)),
-                Event::Failed(task, why) => self.fail(&task, failure(&task.errand, why)),
+                Event::Said(task, text) => {
+                    let outcome = match task.errand.shown.answer(text) {
+                        Outcome::Missing(line) => {
+                            Outcome::Missing(told(&task.errand, Status::Internal, line))
+                        }
+                        said => said,
+                    };
+                    self.answer(&task, outcome, End::Answered);
+                }
+                Event::Failed(task, why) => {
+                    let end = match why {
+                        Why::Down => End::Down,
+                        Why::Full => End::Full,
+                        Why::Unknown => End::Unknown,
+                    };
+                    self.fail(&task, &failure(&task.errand, why), end);
+                }
                 Event::NotMine { task, owner, map_version } => {
                     self.ask_elsewhere(task, owner, map_version, now_ms);
                 }
@@ -165,19 +187,31 @@ impl Desk {
         let errand = &mut task.errand;
         if task.is_retried || map_version <= errand.map_version || !self.links.contains_key(&owner) {
             let text = disagreement(errand, owner, map_version);
-            return self.fail(&task, text);
+            return self.fail(&task, &text, End::Disagreed);
         }
         (errand.server, errand.map_version, task.is_retried) = (owner, map_version, true);
         self.send(task, now_ms);
     }
 
-    fn fail(&mut self, task: &Task, text: String) {
-        self.answer(task, task.errand.shown.failure(Bytes::from(format!("SERVER_ERROR {text}\r\n"))));
+    fn fail(&mut self, task: &Task, text: &str, end: End) {
+        // Only where the outcome is not known does it help nobody to ask again.
+        let status = if end == End::Unknown { Status::Internal } else { Status::Temporary };
+        let line = told(&task.errand, status, Bytes::from(format!("SERVER_ERROR {text}\r\n")));
+        self.answer(task, task.errand.shown.failure(line), end);
     }
 
-    fn answer(&mut self, task: &Task, outcome: Outcome) {
-        self.answers.push(Answer { asker: task.asker, slot: task.errand.slot, outcome });
+    fn answer(&mut self, task: &Task, outcome: Outcome, end: End) {
+        let (asker, slot, began_ns) = (task.asker, task.errand.slot, task.began_ns);
+        self.answers.push(Answer { asker, slot, outcome, began_ns, end });
     }
+}
+
+/// A line of an error as the client of this errand is told it.
+fn told(errand: &Errand, status: Status, line: Bytes) -> Bytes {
+    let Told::Frame { opcode, opaque } = errand.told else { return line };
+    let mut frame = Vec::new();
+    binary::encode_error(&Refusal { opcode, opaque, status }, line.trim_ascii_end(), &mut frame);
+    frame.into()
 }
 
 /// Why there is no answer, in words. A client acts on the beginning `outcome unknown`.

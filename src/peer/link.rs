@@ -39,6 +39,18 @@ struct Letter {
     task: Task,
 }
 
+impl Letter {
+    /// The request, to be sent elsewhere.
+    fn taken_back(mut self) -> Task {
+        if let Found::Whole(_, body, _) = find(&self.frame, PEER_FRAME_BYTES_MAX)
+            && let Some(question) = Question::read(body)
+        {
+            self.task.errand.request = question.text.to_vec();
+        }
+        self.task
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -78,6 +90,8 @@ pub struct Link {
     queue: VecDeque<Letter>,
     /// How much of the first frame in `queue` has left.
     started_bytes: usize,
+    /// When the connection took bytes last.
+    moved_ms: u64,
     flying: VecDeque<Letter>,
     /// What `queue` and `flying` hold.
     bytes: usize,
@@ -99,6 +113,7 @@ impl Link {
             greeting: Vec::new(),
             queue: VecDeque::new(),
             started_bytes: 0,
+            moved_ms: 0,
             flying: VecDeque::new(),
             bytes: 0,
             inbox: Vec::new(),
@@ -110,7 +125,7 @@ impl Link {
     }
 
     /// Takes a request, or says at once why not.
-    pub fn ask(&mut self, task: Task, now_ms: u64, events: &mut Vec<Event>) {
+    pub fn ask(&mut self, mut task: Task, now_ms: u64, events: &mut Vec<Event>) {
         if self.is_down(now_ms) {
             return events.push(Event::Failed(task, Why::Down));
         }
@@ -125,6 +140,8 @@ impl Link {
         let mut frame = Vec::new();
         let (map_version, group) = (errand.map_version, errand.group);
         Question { sequence, map_version, group, text: &errand.request }.put(&mut frame);
+        // It is in the frame, and need not be held twice.
+        task.errand.request = Vec::new();
         if !matches!(self.state, State::Up) {
             self.missed_ms.get_or_insert(now_ms);
         }
@@ -169,6 +186,7 @@ impl Link {
 
     /// So many bytes have left.
     pub fn advance(&mut self, count: usize, now_ms: u64) {
+        self.moved_ms = now_ms;
         let greeted = count.min(self.greeting.len());
         self.greeting.drain(..greeted);
         let mut left = count - greeted;
@@ -243,7 +261,7 @@ impl Link {
                 events.push(match reply.status {
                     Status::Said => Event::Said(letter.task, reply.bytes()),
                     Status::NotMine { owner, map_version } => {
-                        Event::NotMine { task: letter.task, owner, map_version }
+                        Event::NotMine { task: letter.taken_back(), owner, map_version }
                     }
                 });
                 Ok(())
@@ -289,7 +307,14 @@ impl Link {
     }
 
     fn is_stalled(&self, now_ms: u64) -> bool {
-        self.flying.front().is_some_and(|letter| now_ms.saturating_sub(letter.sent_ms) >= PEER_ANSWER_MS)
+        self.waits_since_ms().is_some_and(|since| now_ms.saturating_sub(since) >= PEER_ANSWER_MS)
+    }
+
+    /// Since when the other side owes something: an answer, or to take the rest of a request.
+    fn waits_since_ms(&self) -> Option<u64> {
+        let unanswered = self.flying.front().map(|letter| letter.sent_ms);
+        let untaken = (self.started_bytes > 0).then_some(self.moved_ms);
+        [unanswered, untaken].into_iter().flatten().min()
     }
 
     /// When [`Link::tick`] or [`Link::wants_opening`] has something to say next.
@@ -298,7 +323,7 @@ impl Link {
         let own = match &self.state {
             State::Apart { until_ms } => self.missed_ms.map(|_| *until_ms),
             State::Opening { since_ms, .. } => Some(since_ms + PEER_GREETING_MS),
-            State::Up => self.flying.front().map(|letter| letter.sent_ms + PEER_ANSWER_MS),
+            State::Up => self.waits_since_ms().map(|since| since + PEER_ANSWER_MS),
         };
         [held, own].into_iter().flatten().min().map(|at| at.max(now_ms))
     }

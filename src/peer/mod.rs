@@ -23,5 +23,5 @@ pub mod session;
 mod tests;
 
 pub use desk::{Answer, Asker, Desk};
-pub use roster::{Facts, Roster, Secret};
+pub use roster::{End, Facts, Figures, Roster, Secret};
 pub use session::{Answered, Owner, Question, Session};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
@@ -11,6 +12,7 @@ use super::greeting::{Challenge, prove};
 use crate::base::limits::{
     PEER_SECRET_BYTES_MAX, PEER_SECRET_BYTES_MIN, SERVER_ID_MAX, TOPOLOGY_NAME_BYTES_MAX,
 };
+use crate::base::metrics::Histogram;
 use crate::route::topology::{ServerId, Topology};
 use crate::route::{Hash, HashTag};
 
@@ -143,6 +145,64 @@ impl fmt::Display for Health {
     }
 }
 
+/// What came of a request to another server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was answered.
+    Answered,
+    /// The server is down.
+    Down,
+    /// Too much waited for it.
+    Full,
+    /// It was sent and not answered.
+    Unknown,
+    /// The servers' maps differ.
+    Disagreed,
+}
+
+impl End {
+    /// All, in the order of their numbers.
+    pub const ALL: [End; 5] = [End::Answered, End::Down, End::Full, End::Unknown, End::Disagreed];
+
+    /// As figures name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            End::Answered => "answered",
+            End::Down => "down",
+            End::Full => "full",
+            End::Unknown => "unknown",
+            End::Disagreed => "disagreed",
+        }
+    }
+}
+
+/// What this server has asked others, and they it.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// From a whole request of a client to the answer of another server, those that were answered.
+    pub durations: Histogram,
+    ends: [AtomicU64; End::ALL.len()],
+    /// Questions of other servers that were answered here.
+    pub answered: AtomicU64,
+}
+
+impl Figures {
+    /// Counts a request to another server.
+    pub fn count(&self, end: End, took: Duration) {
+        if end == End::Answered {
+            self.durations.record(took);
+        }
+        if let Some(count) = self.ends.get(end as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many ended so.
+    pub fn ended(&self, end: End) -> u64 {
+        self.ends.get(end as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
 /// The other servers.
 pub struct Roster {
     /// What they must know.
@@ -155,6 +215,8 @@ pub struct Roster {
     /// Random, and how many challenges were made of it.
     seed: Secret,
     challenges: AtomicU64,
+    /// What was asked.
+    pub figures: Figures,
 }
 
 impl Roster {
@@ -168,6 +230,7 @@ impl Roster {
             health: (0..=SERVER_ID_MAX).map(|_| AtomicU8::new(0)).collect(),
             seed: Secret(seed.to_vec()),
             challenges: AtomicU64::new(0),
+            figures: Figures::default(),
         }
     }
 

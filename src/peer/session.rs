@@ -1,6 +1,8 @@
 //! The answering side: frames in, requests to their owner, frames out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use super::frame::{Found, Kind, Question as Frame, Reply, Status, find, put};
 use super::greeting::Answering;
@@ -11,7 +13,8 @@ use crate::base::limits::{
 };
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::time::UnixMs;
-use crate::proto::{self, Request, Step};
+use crate::proto::binary::{self, Refusal};
+use crate::proto::{self, Form, Request, Step};
 
 /// Who has groups here and answers for them.
 pub trait Owner: Send + Sync {
@@ -91,6 +94,8 @@ struct Waiting {
     lsn: Lsn,
     sequence: u64,
     text: Vec<u8>,
+    /// What becomes of it if it is lost; `None` for a line, which whoever lets go of it has.
+    frame: Option<Refusal>,
 }
 
 impl Session {
@@ -167,7 +172,7 @@ impl Session {
                 self.state = State::Known;
             }
             (Kind::Proof, _) => return (0, Some(self.refuse("the secret is another one"))),
-            (Kind::Question, State::Known) => return self.question(body, length, now, owner),
+            (Kind::Question, State::Known) => return self.question(body, length, now, owner, roster),
             _ => return (0, Some(self.refuse("this does not belong here"))),
         }
         (length, None)
@@ -179,24 +184,37 @@ impl Session {
         length: usize,
         now: UnixMs,
         owner: &impl Owner,
+        roster: &Roster,
     ) -> (usize, Option<Progress>) {
         let Some(frame) = Frame::read(body) else {
             return (0, Some(self.refuse("a question that cannot be understood")));
         };
-        let request = match proto::decode(frame.text, 0, owner.peer_limits()) {
-            Step::Request { request, length, .. } if length == frame.text.len() && is_one(&request) => {
+        let request = match decode(frame.text, owner.peer_limits()) {
+            Step::Request { request, length, swallow }
+                if length as u64 + swallow == frame.text.len() as u64 && is_one(&request) =>
+            {
                 request
             }
             Step::Reject { reply, .. } => {
-                self.say(frame.sequence, Lsn::ZERO, reply.to_vec());
+                self.say(frame.sequence, Lsn::ZERO, reply.to_vec(), None);
+                return (length, None);
+            }
+            Step::Refuse { refusal, closes: false, .. } => {
+                let mut text = Vec::new();
+                binary::encode_refusal(&refusal, &mut text);
+                self.say(frame.sequence, Lsn::ZERO, text, None);
                 return (length, None);
             }
             _ => return (0, Some(self.refuse("a question that is no single request"))),
         };
+        let lost = lost_frame(&request);
         let question = Question { request, group: frame.group, map_version: frame.map_version };
         match owner.answer(&question, now) {
             Answered::Busy => return (0, Some(Progress::Parked)),
-            Answered::Said(text, lsn) => self.say(frame.sequence, lsn, text),
+            Answered::Said(text, lsn) => {
+                roster.figures.answered.fetch_add(1, Ordering::Relaxed);
+                self.say(frame.sequence, lsn, text, lost);
+            }
             Answered::NotMine { owner, map_version } => {
                 let status = Status::NotMine { owner, map_version };
                 // Behind the answers that wait, as its question was.
@@ -211,21 +229,30 @@ impl Session {
     }
 
     /// An answer, which leaves when its LSN is safe.
-    fn say(&mut self, sequence: u64, lsn: Lsn, text: Vec<u8>) {
+    fn say(&mut self, sequence: u64, lsn: Lsn, text: Vec<u8>, frame: Option<Refusal>) {
         if lsn == Lsn::ZERO && self.waiting.is_empty() {
             return Reply { sequence, status: Status::Said, text: &text }.put(&mut self.out);
         }
         self.waiting_bytes += text.len();
-        self.waiting.push_back(Waiting { lsn, sequence, text });
+        self.waiting.push_back(Waiting { lsn, sequence, text, frame });
     }
 
-    /// Lets go of the answers whose LSN is safe. When the log has failed the others will never be: they become `lost`.
+    /// Lets go of the answers whose LSN is safe. When the log has failed the others will never be: they become the line
+    /// `lost`, or a frame that says so.
     pub fn release(&mut self, safe: Lsn, lost: Option<&[u8]>) {
         while let Some(first) = self.waiting.front()
             && (first.lsn <= safe || lost.is_some())
         {
-            let text = if first.lsn <= safe { &first.text } else { lost.unwrap_or_default() };
-            Reply { sequence: first.sequence, status: Status::Said, text }.put(&mut self.out);
+            let text = if first.lsn <= safe {
+                Cow::Borrowed(first.text.as_slice())
+            } else {
+                first.frame.as_ref().map_or(lost.unwrap_or_default().into(), |frame| {
+                    let mut text = Vec::new();
+                    binary::encode_refusal(frame, &mut text);
+                    Cow::Owned(text)
+                })
+            };
+            Reply { sequence: first.sequence, status: Status::Said, text: &text }.put(&mut self.out);
             self.waiting_bytes -= first.text.len();
             self.waiting.pop_front();
         }
@@ -279,6 +306,21 @@ impl Session {
         self.state = State::Closing;
         Progress::Closing
     }
+}
+
+/// Reads a request: a line with what belongs to it, or a frame of the binary protocol. Who asks has seen to who may.
+fn decode<'a>(text: &'a [u8], limits: &proto::Limits) -> Step<'a> {
+    if text.first() == Some(&binary::REQUEST_MAGIC) {
+        binary::decode(text, true, limits)
+    } else {
+        proto::decode(text, 0, limits)
+    }
+}
+
+/// What answers a frame whose change the log can no longer promise.
+fn lost_frame(request: &Request<'_>) -> Option<Refusal> {
+    let Form::Binary(form) = &request.form else { return None };
+    Some(Refusal { opcode: form.opcode, opaque: form.opaque, status: binary::Status::Internal })
 }
 
 /// Whether this is a request that one server may ask another: of one key, or of the whole store.

@@ -113,7 +113,9 @@ impl Plan {
                 .count(),
             map.groups().count()
         );
-        Ok(Arc::new(Cluster::new(map, own, Arc::new(roster), Box::new(source))))
+        let cluster = Cluster::new(map, own, Arc::new(roster), Box::new(source));
+        cluster.fence(groups);
+        Ok(Arc::new(cluster))
     }
 }
 
@@ -165,8 +167,8 @@ impl MapFile {
         in_force: Option<&Topology>,
         groups: &[Group],
     ) -> Result<Topology, String> {
-        let has_data = |group: &&Group| self.kept.is_some() && group.has_items();
-        let groups: BTreeSet<GroupId> = groups.iter().filter(has_data).map(|group| group.id).collect();
+        let groups: BTreeSet<GroupId> =
+            groups.iter().filter(|group| group.has_items()).map(|group| group.id).collect();
         let held = Holdings { server: self.own, groups: &groups };
         match proposal.judge(in_force, Some(held)) {
             Ok(Verdict::Same | Verdict::Newer { .. }) => Ok(proposal.topology.clone()),
@@ -202,6 +204,7 @@ impl MapSource for MapFile {
         if proposal.topology == *in_force {
             return Ok(format!("map version {} is in force already", in_force.version()));
         }
+        cluster.fence_leaving(groups, &proposal.topology);
         let map = self.judge(&proposal, Some(&in_force), groups)?;
         self.keep(&map).map_err(|fault| fault.to_string())?;
         let version = map.version();

@@ -33,8 +33,9 @@ enum Stage {
     Open(Slot),
     /// A part that is missing.
     Missing(Bytes),
-    /// The end of a reply of parts: this text, unless one of them is missing.
-    End(&'static [u8]),
+    /// The end of a reply of parts: these bytes, unless one of them is missing; `None` when it has ended with an
+    /// error before.
+    End(Option<Bytes>),
 }
 
 impl Outbox {
@@ -70,14 +71,24 @@ impl Outbox {
         self.settle();
     }
 
-    /// Ends a reply some of whose parts may come late: with this text, or with why one of them is missing. An empty
-    /// text says that the reply has ended with an error already.
-    pub fn end_parts(&mut self, text: &'static [u8]) {
-        let Some(ahead) = &mut self.ahead else {
+    /// Ends a reply some of whose parts may come late: with these bytes, or with why one of them is missing.
+    pub fn end_parts(&mut self, text: &[u8]) {
+        if self.ahead.is_none() {
             self.put(text);
             return self.seal(Lsn::ZERO);
-        };
-        let mut ahead = std::mem::take(ahead);
+        }
+        self.end_late(Some(Bytes::copy_from_slice(text)));
+    }
+
+    /// Ends a reply of parts that has ended with an error before: whatever is missing is not told any more.
+    pub fn drop_parts(&mut self) {
+        if self.ahead.is_some() {
+            self.end_late(None);
+        }
+    }
+
+    fn end_late(&mut self, text: Option<Bytes>) {
+        let mut ahead = self.ahead.take().unwrap_or_default();
         ahead.push_run(std::mem::take(self));
         ahead.stages.push_back(Stage::End(text));
         self.ahead = Some(ahead);
@@ -126,9 +137,9 @@ impl Outbox {
     }
 
     /// Writes the end of a reply of parts; how many bytes it has.
-    fn say_end(&mut self, text: &[u8], missing: Option<Bytes>) -> usize {
-        let said = if text.is_empty() { text } else { missing.as_deref().unwrap_or(text) };
-        self.put(said);
+    fn say_end(&mut self, text: Option<Bytes>, missing: Option<Bytes>) -> usize {
+        let said = text.map(|text| missing.unwrap_or(text)).unwrap_or_default();
+        self.put(&said);
         self.seal(Lsn::ZERO);
         said.len()
     }
@@ -403,10 +414,22 @@ mod tests {
         // An error that was said already is the end; the next reply knows nothing of it.
         let slot = outbox.reserve();
         put(&mut outbox, "E2 ", 0);
-        outbox.end_parts(b"");
+        outbox.drop_parts();
         outbox.fill(slot, missing("E3 "));
         outbox.end_parts(b"END ");
         assert_eq!(drain(&mut outbox), "E2 END ");
+    }
+
+    #[test]
+    fn a_reply_whose_end_says_nothing_tells_what_is_missing_all_the_same() {
+        for (outcome, expected) in [(said(""), "next"), (missing("E1 "), "E1 next")] {
+            let mut outbox = Outbox::default();
+            let slot = outbox.reserve();
+            outbox.end_parts(b"");
+            put(&mut outbox, "next", 0);
+            outbox.fill(slot, outcome);
+            assert_eq!(drain(&mut outbox), expected);
+        }
     }
 
     #[test]

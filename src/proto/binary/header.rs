@@ -17,8 +17,6 @@ pub enum Status {
     Invalid = 0x04,
     NotStored = 0x05,
     NonNumeric = 0x06,
-    /// The key is on another server of the cluster.
-    NotHere = 0x07,
     AuthFailure = 0x20,
     AuthContinue = 0x21,
     UnknownCommand = 0x81,
@@ -38,7 +36,6 @@ impl Status {
             Status::Invalid => b"Invalid arguments",
             Status::NotStored => b"Not stored.",
             Status::NonNumeric => b"Non-numeric server-side value for incr or decr",
-            Status::NotHere => b"On another server: ask that one, or use the text protocol",
             Status::AuthFailure => b"Auth failure.",
             Status::UnknownCommand => b"Unknown command",
             Status::OutOfMemory => b"Out of memory",

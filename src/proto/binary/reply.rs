@@ -99,10 +99,15 @@ pub fn encode_status(form: &BinaryForm, status: Status, out: &mut impl Sink) {
 
 /// Writes why a frame is not served.
 pub fn encode_refusal(refusal: &Refusal, out: &mut impl Sink) {
+    encode_error(refusal, refusal.status.text(), out);
+}
+
+/// Writes why a frame is not served, in these words.
+pub fn encode_error(refusal: &Refusal, text: &[u8], out: &mut impl Sink) {
     let Refusal { opcode, opaque, status } = *refusal;
-    let lengths = [0, 0, status.text().len()];
+    let lengths = [0, 0, text.len()];
     out.put(&Answer { opcode, opaque, status, cas: 0, lengths }.bytes());
-    out.put(status.text());
+    out.put(text);
 }
 
 /// Writes one figure of `stats`; [`encode_stats_end`] ends them.

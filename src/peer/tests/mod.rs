@@ -1,5 +1,7 @@
 //! Both sides over an in-memory pair of pipes: cut, delayed, broken; and the frames byte by byte.
 
+mod requests;
+
 use std::io::IoSlice;
 use std::sync::Mutex;
 
@@ -9,7 +11,7 @@ use super::roster::Health;
 use super::session::Progress;
 use super::*;
 use crate::base::command::{Command, Op};
-use crate::base::errand::{Errand, Outcome, Shown, Slot};
+use crate::base::errand::{Errand, Outcome, Shown, Slot, Told};
 use crate::base::limits::{
     PEER_ANSWER_MS, PEER_FRAME_BYTES_MAX, PEER_GREETING_MS, PEER_HOLD_MS, PEER_WAITING_BYTES_MAX,
 };
@@ -46,7 +48,9 @@ impl Owner for Echo {
             return Answered::Busy;
         }
         let key = match &question.request.command {
-            Command::Keyed(key, Op::Store(_)) => String::from_utf8_lossy(&key.bytes).into_owned(),
+            Command::Keyed(key, Op::Store(_) | Op::Get(_)) => {
+                String::from_utf8_lossy(&key.bytes).into_owned()
+            }
             Command::Read(keys, _) => String::from_utf8_lossy(keys.0).into_owned(),
             other => format!("{other:?}"),
         };
@@ -87,9 +91,13 @@ impl Pair {
     }
 
     fn ask(&mut self, slot: u64, request: &str) {
-        let mut errand = Errand::new(2, Some(GroupId(7)), 5, Shown::Whole);
-        (errand.slot, errand.request) = (Slot(slot), request.as_bytes().to_vec());
-        self.desk.take(ASKER, errand, self.now_ms);
+        self.ask_as(slot, request.as_bytes(), Told::Line);
+    }
+
+    fn ask_as(&mut self, slot: u64, request: &[u8], told: Told) {
+        let mut errand = Errand::new(2, Some(GroupId(7)), 5, Shown::Whole, told);
+        (errand.slot, errand.request) = (Slot(slot), request.to_vec());
+        self.desk.take(ASKER, errand, self.now_ms * 1_000_000);
     }
 
     fn open(&mut self) {
@@ -349,7 +357,7 @@ fn who_does_not_have_a_group_names_the_owner_who_is_asked_once() {
 #[test]
 fn an_older_map_is_not_followed() {
     let mut pair = Pair::new();
-    let mut errand = Errand::new(2, Some(GroupId(7)), 9, Shown::Whole);
+    let mut errand = Errand::new(2, Some(GroupId(7)), 9, Shown::Whole, Told::Line);
     errand.request = set("moved").into_bytes();
     pair.desk.take(ASKER, errand, 0);
     pair.open();
