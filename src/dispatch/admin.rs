@@ -88,6 +88,9 @@ impl Dispatch {
         if let (Form::Binary(frame), Some(_)) = (form, &self.cluster) {
             return not_here(frame, out);
         }
+        if let Some(verdict) = self.refuse_flush(form, out) {
+            return verdict;
+        }
         let mut last = Lsn::ZERO;
         for (index, group) in self.groups.iter().enumerate().skip(ask.resume) {
             match group.flush(exptime, ask.now) {

@@ -490,25 +490,31 @@ pub fn rebuild(
     Ok(Rebuilt { rows: store.state().rows, problems: look.report.problems })
 }
 
-/// Rows on their way into a new file.
-#[derive(Default)]
-struct Chunk {
+/// Rows on their way into a new file, in the order of their keys.
+#[derive(Debug, Default)]
+pub struct Chunk {
     rows: Vec<(Vec<u8>, Vec<u8>, Item<'static>)>,
     bytes: usize,
 }
 
 impl Chunk {
-    fn push(&mut self, key: &[u8], item: &Item<'_>) {
+    /// Takes a row.
+    pub fn push(&mut self, key: &[u8], item: &Item<'_>) {
         let value = item.value.bytes();
         self.bytes += key.len() + value.len();
         self.rows.push((key.to_vec(), value.to_vec(), Item { value: Value::Plain(&[]), ..*item }));
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether it is time to commit.
+    pub fn is_full(&self) -> bool {
         self.rows.len() >= CHECKPOINT_CHUNK_ITEMS || self.bytes >= CHECKPOINT_CHUNK_BYTES
     }
 
-    fn commit(&mut self, store: &Store) -> Result<(), Fault> {
+    /// Commits what it has.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit(&mut self, store: &Store) -> Result<(), Fault> {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         let changes: Vec<RowChange<'_>> = rows
