@@ -46,7 +46,7 @@ fn made(data_dir: &Path) -> PathBuf {
 }
 
 /// A copy to be damaged.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::parcel::{self, Writer};
+use super::parcel::{self, Parcel, Writer};
 use super::steps::Steps;
 use super::stopped::{Settled, Stopped, rename};
 use super::{At, now};
@@ -57,10 +57,16 @@ pub(super) fn run(options: &Export, mut steps: Steps) -> Result<Verdict, Stop> {
     let group = giver.group(options.group)?;
     let cluster = giver.cluster().map(ToOwned::to_owned).ok_or_else(|| no_cluster(&giver))?;
     let begun = begun(&giver, group, options)?;
-    if options.file.exists() {
-        return Ok(there_already(options, begun)?);
-    }
+    let made = made_before(options, begun)?;
     let settled = data(&giver, group)?;
+    let version_max = settled.store.state().version_max;
+    let end = End { applied_lsn: settled.end, flush: FlushMark::default(), version_max };
+    if let Some(made) = made {
+        drop(settled);
+        giver.put_aside(group, end, &mut steps)?;
+        report(options, &made.transfer, made.items, made.bytes);
+        return Ok(Verdict::Done);
+    }
     let mut passage = begun.unwrap_or_else(|| fresh(&giver, group, options));
     let transfer = transfer(&giver, &cluster, group, &passage, &settled);
     let mut name = options.file.clone().into_os_string();
@@ -83,11 +89,6 @@ pub(super) fn run(options: &Export, mut steps: Steps) -> Result<Verdict, Stop> {
         return Err(giver.refuse(FaultKind::Corrupt, message).into());
     }
     steps.took()?;
-    let end = End {
-        applied_lsn: settled.end,
-        flush: FlushMark::default(),
-        version_max: settled.store.state().version_max,
-    };
     drop(settled);
     giver.put_aside(group, end, &mut steps)?;
     steps.took()?;
@@ -132,17 +133,19 @@ fn begun(giver: &Stopped, group: GroupId, options: &Export) -> Result<Option<Pas
     }
 }
 
-/// Whether the file that is there is the one that would be made.
-fn there_already(options: &Export, begun: Option<Passage>) -> Result<Verdict, Fault> {
+/// The file that is there, if it is the one that would be made; nothing else is overwritten.
+fn made_before(options: &Export, begun: Option<Passage>) -> Result<Option<Parcel>, Fault> {
     let path = &options.file;
+    if !path.exists() {
+        return Ok(None);
+    }
     let found = begun.and_then(|begun| parcel::look(path).ok().filter(|found| found.transfer.id == begun.id));
-    let Some(found) = found else {
+    if found.is_none() {
         let message = "there is something already, and nothing is overwritten: name another file";
         return Err(Fault::new(FaultKind::Unusable, message).at(path));
-    };
-    console::note(&format!("larder: {}: it was made before, and is whole", path.display()));
-    report(options, &found.transfer, found.items, found.bytes);
-    Ok(Verdict::Done)
+    }
+    console::note(&format!("{}: it was made before, and is whole", path.display()));
+    Ok(found)
 }
 
 /// What is given away: in its place, or put aside by an export before.
