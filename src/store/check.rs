@@ -14,7 +14,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMeta
 use super::disk::{Watch, Watched};
 use super::guard::{About, Trouble, guard};
 use super::parts::Cut;
-use super::record::{State, check_identity, read_record};
+use super::record::{State, check_identity, read_identity, read_record};
 use super::snapshot::{RowBuffer, ScanLimits, Snapshot};
 use super::{End, GroupIdentity, META, RowChange, Store, StoreOptions, deadlines};
 use crate::base::fault::{Fault, FaultKind};
@@ -328,6 +328,18 @@ fn between(low: &[u8], high: &[u8]) -> Vec<u8> {
         (value >> 1) as u8
     });
     halved.collect()
+}
+
+/// Whose file this says that it is.
+///
+/// # Errors
+/// `Corrupt` when it cannot be read.
+pub fn whose(path: &Path) -> Result<GroupIdentity, Fault> {
+    let watch = Watch::default();
+    guard(path, &watch, About::Whole, || {
+        let transaction = open_over(path, &watch)?.begin_read()?;
+        read_identity(&transaction.open_table(META)?)
+    })
 }
 
 /// Looks at the file of a group. `belongs` says whether a key is this group's; `each` is told of every good item.

@@ -117,6 +117,29 @@ impl Directory {
         Ok((Directory { path: path.clone(), _lock: lock }, identity))
     }
 
+    /// Locks a directory whose identity is lost, for this process alone.
+    ///
+    /// # Errors
+    /// As [`Directory::open`].
+    pub fn open_nameless(path: &Path) -> Result<Directory, Fault> {
+        let path =
+            &std::path::absolute(path).map_err(|error| Fault::io("resolving the path", path, &error))?;
+        Ok(Directory { path: path.clone(), _lock: lock(path)? })
+    }
+
+    /// Gives it an identity in the place of one that is lost.
+    ///
+    /// # Errors
+    /// `Io` or `DiskFull`.
+    pub fn name(&self, identity: Identity) -> Result<(), Fault> {
+        write_identity(&self.path, identity).map(|_| ())
+    }
+
+    /// The file of its identity.
+    pub fn identity_file(&self) -> PathBuf {
+        self.path.join(IDENTITY_FILE)
+    }
+
     /// Whether there is a data directory at `path`, whatever its state.
     pub fn is_at(path: &Path) -> bool {
         path.join(IDENTITY_FILE).exists()
@@ -307,7 +330,8 @@ fn read_identity(path: &Path) -> Result<Option<Identity>, Fault> {
         Err(error) => return Err(unusable("reading the identity", path, &error)),
     };
     let damaged = || {
-        let message = "the identity of this data directory is damaged; restore this file from a backup";
+        let message = "the identity of this data directory is damaged: larder check --repair makes it anew of the \
+                       groups' files, or restore this file from a backup";
         Fault::new(FaultKind::Corrupt, message).at(&file)
     };
     let mut rest = Rest(&bytes);
