@@ -1,9 +1,9 @@
 //! Backup, restore, check, dump and load, from outside, with real processes.
 mod archive;
-mod check;
+pub(crate) mod check;
 mod docs;
-mod form;
-mod items;
+pub(crate) mod form;
+pub(crate) mod items;
 mod load;
 mod text;
 

@@ -29,6 +29,7 @@ mod durability;
 mod frames;
 mod full_disk;
 mod fuzz;
+mod groups;
 mod http;
 mod lost_files;
 mod model;

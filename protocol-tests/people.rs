@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use crate::process::{Larder, binary};
 
 /// Commands that ask no server.
-const OFFLINE: &[&str] = &["where", "cluster", "completions", "man"];
+const OFFLINE: &[&str] = &["where", "cluster", "group", "completions", "man"];
 
 /// One command and what must come of it.
 #[derive(Debug, Default)]

@@ -81,7 +81,7 @@ impl Server {
         let admin = looking::open(config, &pulse)?;
         let mut opened = open::open_on(config, &clock, disks)?;
         if let Some(plan) = plan {
-            let cluster = plan.decide(&opened.groups)?;
+            let cluster = plan.decide(&opened.groups, std::mem::take(&mut opened.transfers))?;
             bound.extend(cluster::bind(&cluster, config.network.backlog)?);
             opened.cluster = Some(cluster);
         }

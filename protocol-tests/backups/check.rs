@@ -46,7 +46,7 @@ fn made(data_dir: &Path) -> PathBuf {
 }
 
 /// A copy to be damaged.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -282,4 +282,62 @@ fn the_log_is_cut_where_it_is_damaged_and_only_when_told() {
     assert_eq!(gone, keys("logged", LOGGED).skip(30).collect::<Vec<_>>());
     let kept = fs::read(data_dir.join("binlog.damaged").join(name)).unwrap();
     assert!(kept == bytes, "the damaged log is kept");
+}
+
+/// The keys tell the rule by which they were placed, the files whose they are; where they do not agree nothing is made.
+#[test]
+fn a_lost_identity_is_made_anew_where_the_files_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = [
+        ("larder", "braces"),
+        ("larder", "none"),
+        ("fastdht", "braces"),
+        ("fastdht", "none"),
+        ("larder", "none"),
+    ];
+    for (number, (hash, hash_tag)) in rules.iter().enumerate() {
+        let data_dir = folder.path().join(number.to_string());
+        let options = ["--groups", "5", "--hash", hash, "--hash-tag", hash_tag];
+        let larder = Larder::start(&data_dir, &options).unwrap();
+        let mut client = Client::connect(larder.address());
+        for key in (0..100).map(|number| format!("{{tag:{}}}key{number}", number % 10)) {
+            assert_eq!(client.set(&key, b"value"), "STORED");
+        }
+        // In the log alone in the last one: its files' keys tell less.
+        if number < 4 {
+            assert!(larder.signal(Signal::SIGTERM).unwrap().success());
+        } else {
+            drop(client);
+            assert!(larder.signal(Signal::SIGTERM).unwrap().success());
+            let larder = Larder::start(&data_dir, &options).unwrap();
+            assert_eq!(Client::connect(larder.address()).set("{tag}more", b"value"), "STORED");
+            larder.kill();
+        }
+        let file = data_dir.join("larder.id");
+        let good = fs::read(&file).unwrap();
+        let mut flipped = good.clone();
+        flipped[20] ^= 1;
+        fs::write(&file, &flipped).unwrap();
+        let ran = tool(&["check", "--repair", "--data-dir", text(&data_dir)]);
+        assert!(ran.code == Some(0) && ran.said.contains("made anew"), "{}{}", ran.out, ran.said);
+        assert_eq!(fs::read(&file).unwrap(), good, "{hash} {hash_tag}");
+        assert_eq!(fs::read(data_dir.join("larder.id.damaged")).unwrap(), flipped, "the damaged one is kept");
+        fs::remove_file(&file).unwrap();
+        refused(&["check", "--data-dir", text(&data_dir)], &["larder.id"]);
+        done(&["check", "--repair", "--data-dir", text(&data_dir)]);
+        assert_eq!(fs::read(&file).unwrap(), good, "{hash} {hash_tag}");
+    }
+    // A file of another directory among them; and no file at all.
+    let [mixed, bare] = ["mixed", "bare"].map(|name| folder.path().join(name));
+    copy(&folder.path().join("0"), &mixed);
+    fs::copy(folder.path().join("1/groups/00003.redb"), mixed.join("groups/00003.redb")).unwrap();
+    copy(&folder.path().join("0"), &bare);
+    for entry in fs::read_dir(bare.join("groups")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    for (data_dir, name) in [(&mixed, "do not agree"), (&bare, "no group has a file")] {
+        fs::write(data_dir.join("larder.id"), b"half").unwrap();
+        refused(&["check", "--repair", "--data-dir", text(data_dir)], &[name]);
+        assert_eq!(fs::read(data_dir.join("larder.id")).unwrap(), b"half", "nothing is made");
+    }
 }

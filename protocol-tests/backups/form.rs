@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::process::Larder;
 
 /// Items of every kind: flags, deadlines, chosen cas, W X Z states, binary keys, touched, counted, all sizes.
-fn fill(client: &mut Client) {
+pub(crate) fn fill(client: &mut Client) {
     for number in 0..2000 {
         let value = vec![b'a' + (number % 26) as u8; number * 7 % 3000];
         assert_eq!(client.set(&format!("plain{number}"), &value), "STORED");

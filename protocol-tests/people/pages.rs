@@ -33,7 +33,18 @@ fn every_help_has_examples_and_every_command_is_listed() {
     for name in known.iter().filter(|name| **name != "help") {
         assert!(listed.iter().any(|listed| listed == name), "{name} in `larder -h`");
     }
-    let below = ["cluster init", "cluster plan", "cluster check"].map(ToOwned::to_owned);
+    let below = [
+        "cluster init",
+        "cluster plan",
+        "cluster check",
+        "group export",
+        "group import",
+        "group confirm",
+        "group refuse",
+        "group cancel",
+        "group list",
+    ]
+    .map(ToOwned::to_owned);
     for name in listed.iter().chain(&below).filter(|name| *name != "serve") {
         let help = print(&format!("{name} --help"));
         assert!(help.contains("Examples:\n  larder "), "{name}: {help}");

@@ -23,13 +23,26 @@ pub enum Kind {
     End = 6,
     /// It came to nothing: why, in words.
     Failed = 7,
+    /// Which group the file carries, from where to where.
+    Transfer = 8,
+    /// Everything of a carried group is before this.
+    Seal = 9,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        [Kind::Begin, Kind::Items, Kind::GroupEnd, Kind::Segment, Kind::Bytes, Kind::End, Kind::Failed]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        const ALL: [Kind; 9] = [
+            Kind::Begin,
+            Kind::Items,
+            Kind::GroupEnd,
+            Kind::Segment,
+            Kind::Bytes,
+            Kind::End,
+            Kind::Failed,
+            Kind::Transfer,
+            Kind::Seal,
+        ];
+        ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

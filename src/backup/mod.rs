@@ -1,6 +1,8 @@
-//! The form of a backup: frames on the wire and in files, and the manifest that vouches for them. No I/O.
+//! The form of a backup: frames on the wire and in files, and the manifest that vouches for them; and of the file that
+//! carries one group to another server. No I/O.
 //!
-//! Owns: `FORMAT.md`; frames ([`frame`]), the items and facts in them ([`body`]), the manifest ([`manifest`]).
+//! Owns: `FORMAT.md`; frames ([`frame`]), the items and facts in them ([`body`]), the manifest ([`manifest`]), a carried
+//! group ([`transfer`]).
 //!
 //! May import: base, route.
 //!
@@ -14,10 +16,12 @@ pub mod frame;
 pub mod manifest;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 
 pub use body::{Begin, End, GroupEnd, items};
 pub use frame::{Frame, Header, Kind};
 pub use manifest::{FileFacts, Manifest};
+pub use transfer::{Receipt, Seal, Transfer};
 
 /// The format that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::effect::FlushMark;
 use crate::base::item::{Item, Marks, Value};
-use crate::base::lsn::Lsn;
+use crate::base::lsn::{GroupId, Lsn};
 use crate::base::time::{Deadline, UnixMs};
 use crate::base::version::Version;
 use crate::route::{Hash, HashTag};
@@ -139,4 +139,83 @@ fn golden_files_are_read() {
     assert_eq!(Manifest::decode(text), Ok(manifest()));
     assert_eq!(text, manifest().encode());
     assert_eq!(bytes[..], frames());
+}
+
+fn transfer() -> Transfer {
+    Transfer {
+        cluster: "shop".to_owned(),
+        group: GroupId(3),
+        group_count: 4,
+        hash: Hash::Fastdht,
+        hash_tag: HashTag::None,
+        from: 5,
+        to: 1023,
+        number: 7,
+        id: 0x0123_4567_89AB_CDEF,
+        directory_id: 0xD1CE,
+        incarnation: 6,
+        lsn: Lsn(200),
+        ceiling: Version(1 << 60),
+        now: UnixMs(1_700_000_001_000),
+    }
+}
+
+/// A group's file, whole.
+fn carried() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut put = |kind, count, body: &[u8]| {
+        bytes.extend_from_slice(&Header::of(kind, 3, count, &[body]).encode());
+        bytes.extend_from_slice(body);
+        (bytes.len() as u64, crc32c::crc32c(&bytes))
+    };
+    put(Kind::Transfer, 0, &transfer().encode());
+    let mut body = Vec::new();
+    for (key, value) in [(&b"empty"[..], &b""[..]), (b"key", b"value")] {
+        body::put_item(key, &item(value), &mut body);
+        body.extend_from_slice(value);
+    }
+    put(Kind::Items, 2, &body);
+    let flush = FlushMark { below: Version(10), pending_s: 9 };
+    let (length, crc) = put(Kind::GroupEnd, 0, &GroupEnd { items: 2, flush }.encode());
+    put(Kind::Seal, 0, &Seal { items: 2, bytes: length, crc }.encode());
+    bytes
+}
+
+#[test]
+fn a_carried_groups_facts_come_back() {
+    assert_eq!(Transfer::decode(&transfer().encode()), Some(transfer()));
+    let seal = Seal { items: 2, bytes: 300, crc: 77 };
+    assert_eq!(Seal::decode(&seal.encode()), Some(seal));
+    for len in 0..transfer().encode().len() {
+        assert_eq!(Transfer::decode(&transfer().encode()[..len]), None, "cut at {len}");
+        assert_eq!(Seal::decode(&seal.encode()[..len.min(23)]), None);
+    }
+    let mut later = transfer().encode();
+    later[0] = 2;
+    assert_eq!(Transfer::decode(&later), None);
+    let outside = Transfer { group: GroupId(4), ..transfer() };
+    assert_eq!(Transfer::decode(&outside.encode()), None, "there is no such group");
+}
+
+#[test]
+fn a_receipt_is_of_one_transfer_alone() {
+    let Transfer { group, number, id, .. } = transfer();
+    for receipt in [Receipt::Taken, Receipt::Refused] {
+        let text = receipt.text(group, number, id);
+        assert_eq!(Receipt::read(&text, group, number, id), Some(receipt));
+        assert_eq!(Receipt::read(&text, group, number + 1, id), None);
+        assert_eq!(Receipt::read(&text, GroupId(2), number, id), None);
+        assert_eq!(Receipt::read(&text, group, number, id + 1), None);
+        assert_eq!(Receipt::read(&text[1..], group, number, id), None);
+    }
+}
+
+/// What this format's first version wrote. Never changed: a later version reads it.
+#[test]
+fn a_golden_group_is_read() {
+    let golden = include_bytes!("../../protocol-tests/golden/transfer-1.group");
+    assert_eq!(golden[..], carried());
+    let kinds: Vec<Kind> = read(golden).expect("good frames").iter().map(|(header, _)| header.kind).collect();
+    assert_eq!(kinds, [Kind::Transfer, Kind::Items, Kind::GroupEnd, Kind::Seal]);
+    assert_eq!(Receipt::Taken.text(GroupId(3), 7, transfer().id), "taken-6f0d54435e764c03");
 }

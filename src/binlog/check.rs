@@ -31,6 +31,8 @@ pub struct LogReport {
     pub trim: Lsn,
     /// The latest start that wrote a segment.
     pub incarnation: u32,
+    /// The server that wrote the newest good segment.
+    pub server: Option<u16>,
     /// What is wrong.
     pub problems: Vec<Fault>,
     /// What is damaged and not needed: segments that the stores have all of.
@@ -85,6 +87,7 @@ fn look_at_segments(disk: &dyn Disk, sequences: &[u64], report: &mut LogReport) 
             }
         };
         report.incarnation = report.incarnation.max(segment.header.incarnation);
+        report.server = report.server.or(Some(segment.header.server));
         report.trim = report.trim.max(segment.header.trim);
         let sealed = newer.as_ref().map(|newer| newer.header.prior);
         if let Some(prior) = sealed.filter(|prior| prior.sequence == *sequence)

@@ -35,6 +35,7 @@ Commands:
   watch        Print what happens on a server as it happens
   where        Tell where keys live: their group and servers
   cluster      Make, change and check the map of a cluster
+  group        Move a group of a cluster from one stopped server to another, by file
   check        Verify the data directory of a stopped server, or a backup
   backup       Copy what a running server holds, consistent at one moment
   restore      Make a data directory of a backup

@@ -84,6 +84,9 @@ impl Dispatch {
         ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
+        if let Some(verdict) = self.refuse_flush(form, out) {
+            return verdict;
+        }
         let mut last = Lsn::ZERO;
         for (index, group) in self.groups.iter().enumerate().skip(ask.resume) {
             match group.flush(exptime, ask.now) {

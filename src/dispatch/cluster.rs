@@ -48,6 +48,9 @@ pub trait MapSource: Send + Sync {
     /// # Errors
     /// Why the old map stays, in one or more lines.
     fn renew(&self, cluster: &Cluster, groups: &[Group]) -> Result<String, String>;
+
+    /// A group that this server has given away, and of which it does not know that its receiver has it.
+    fn in_transit(&self) -> Option<GroupId>;
 }
 
 /// Where a command goes.
@@ -219,6 +222,20 @@ impl Dispatch {
         let request = Request { command, form: Form::Classic(ClassicForm::default()) };
         let errand = Errand::new(server, Some(group), map_version, Shown::Whole, Told::Line);
         self.send(&request, errand, ask, out)
+    }
+
+    /// Refuses to flush while a group is between two servers: neither could flush what is in it.
+    pub(super) fn refuse_flush(&self, form: &Form<'_>, out: &mut Outbox) -> Option<Verdict> {
+        let group = self.cluster.as_ref()?.source.in_transit()?;
+        let why = format!(
+            "SERVER_ERROR group {group} is between two servers: larder group confirm or cancel, then flush_all\r\n"
+        );
+        match form {
+            Form::Binary(frame) => binary::encode_status(frame, binary::Status::Temporary, out),
+            _ => proto::encode_text(form, why.as_bytes(), out),
+        }
+        out.seal(Lsn::ZERO);
+        Some(Verdict::Done)
     }
 
     /// Has all other servers asked to flush, after this one has. OK is said when all have said so.

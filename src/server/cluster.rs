@@ -18,10 +18,10 @@ use crate::group::Group;
 use crate::net::Bound;
 use crate::peer::{Facts, Roster, Secret};
 use crate::route::topology::{self, Address, Holdings, Proposal, ServerId, Topology, Verdict};
+use crate::store::Transfers;
+use crate::store::directory::MAP_FILE;
 
-/// The map in force, in the data directory.
-const MAP_FILE: &str = "cluster.map";
-/// The same while it is written.
+/// The map in force while it is written.
 const MAP_UNPUBLISHED: &str = "cluster.map.new";
 
 /// What was read before anything is opened.
@@ -41,6 +41,8 @@ struct MapFile {
     own: ServerId,
     /// `None` keeps it in memory only (`--memory-only`).
     kept: Option<PathBuf>,
+    /// Which groups came or went by file; known once the data directory is open, and the same while it is.
+    transfers: Transfers,
 }
 
 impl Plan {
@@ -52,7 +54,7 @@ impl Plan {
             Keep::Data(data) => Some(data.dir.clone()),
             Keep::Nothing => None,
         };
-        let source = MapFile { path: wanted.file.clone(), own, kept };
+        let source = MapFile { path: wanted.file.clone(), own, kept, transfers: Transfers::default() };
         let in_force = source.read_kept()?;
         let proposal = source.read_proposal();
         if let (None, Err(why)) = (&in_force, &proposal) {
@@ -87,8 +89,9 @@ impl Plan {
     }
 
     /// Judges the proposal with what is stored here, and puts the outcome in force.
-    pub(super) fn decide(self, groups: &[Group]) -> Result<Arc<Cluster>, Fault> {
+    pub(super) fn decide(self, groups: &[Group], transfers: Transfers) -> Result<Arc<Cluster>, Fault> {
         let Plan { own, secret, in_force, proposal, source } = self;
+        let source = MapFile { transfers, ..source };
         let judged = proposal.and_then(|proposal| source.judge(&proposal, in_force.as_ref(), groups));
         let map = match (judged, in_force) {
             (Ok(new), _) => {
@@ -98,6 +101,7 @@ impl Plan {
             (Err(why), None) => return Err(Fault::new(FaultKind::Unusable, why)),
             (Err(why), Some(old)) => {
                 log::error!("map version {} stays in force: {why}", old.version());
+                source.refuse_carried(&old).map_err(|why| Fault::new(FaultKind::Mismatch, why))?;
                 old
             }
         };
@@ -167,13 +171,28 @@ impl MapFile {
         in_force: Option<&Topology>,
         groups: &[Group],
     ) -> Result<Topology, String> {
-        let groups: BTreeSet<GroupId> =
-            groups.iter().filter(|group| group.has_items()).map(|group| group.id).collect();
+        self.refuse_carried(&proposal.topology)?;
+        let has_data = |group: &&Group| group.has_items() || self.transfers.holds(group.id);
+        let groups: BTreeSet<GroupId> = groups.iter().filter(has_data).map(|group| group.id).collect();
         let held = Holdings { server: self.own, groups: &groups };
         match proposal.judge(in_force, Some(held)) {
             Ok(Verdict::Same | Verdict::Newer { .. }) => Ok(proposal.topology.clone()),
             Err(refusals) => Err(self.named(&refusals)),
         }
+    }
+
+    /// Refuses a map by which this server has a group that was carried elsewhere, or another cluster's.
+    fn refuse_carried(&self, map: &Topology) -> Result<(), String> {
+        let path = self.path.display();
+        let cluster = self.transfers.cluster();
+        if !cluster.is_empty() && cluster != map.cluster() {
+            return Err(format!(
+                "{path}: groups of cluster {cluster} are here: write cluster = \"{cluster}\""
+            ));
+        }
+        let is_own = |group: &GroupId| map.coordinator(*group).is_some_and(|server| server.id == self.own);
+        let refusal = map.groups().filter(is_own).find_map(|group| self.transfers.refusal(group));
+        refusal.map_or(Ok(()), |why| Err(format!("{path}: {why}")))
     }
 
     fn named(&self, refusals: &[topology::Refusal]) -> String {
@@ -211,6 +230,10 @@ impl MapSource for MapFile {
         cluster.roster.renew(Facts::of(&map, self.own), addresses(&map, self.own));
         cluster.put_in_force(map);
         Ok(format!("map version {version} is in force"))
+    }
+
+    fn in_transit(&self) -> Option<GroupId> {
+        self.transfers.in_transit()
     }
 }
 

@@ -27,7 +27,7 @@ use crate::group::{Group, Shared};
 use crate::hot::{self, Budget, Hot};
 use crate::route::{Hash, HashTag, Placement};
 use crate::store::directory::{self, Directory, Wanted};
-use crate::store::{self, GroupIdentity, Ledger, Reserve, Store, StoreOptions};
+use crate::store::{self, GroupIdentity, Ledger, Reserve, Store, StoreOptions, Transfers};
 
 /// All stores' page caches together are this part of `-m`, but at least [`CACHE_BYTES_MIN`] each.
 const CACHE_PART: usize = 16;
@@ -52,6 +52,8 @@ pub(super) struct Opened {
     pub(super) ledger: Option<Mutex<Ledger>>,
     pub(super) reserve: Option<Reserve>,
     pub(super) limiter: Option<Limiter>,
+    /// Which groups came or went by file.
+    pub(super) transfers: Transfers,
 }
 
 /// Disks in place of what lies in the data directory: for tests. By default there are none.
@@ -109,6 +111,7 @@ fn open_nothing(config: &Config) -> Result<Opened, Fault> {
         ledger: None,
         reserve: None,
         limiter: None,
+        transfers: Transfers::default(),
     })
 }
 
@@ -116,6 +119,10 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
     let began = Instant::now();
     let (directory, identity) = patiently(|| Directory::open(&data.dir, wanted(config)))?;
     let placement = placement_of(&identity)?;
+    let transfers = directory.transfers(&identity)?;
+    if config.cluster.is_none() {
+        refuse_carried(&transfers, &data.dir)?;
+    }
     let disk = match &disks.log {
         Some(disk) => Arc::clone(disk),
         None => Arc::new(RealDisk::open(&directory.binlog())?),
@@ -165,7 +172,19 @@ fn open_data(config: &Config, data: &Data, clock: &Arc<dyn Clock>, disks: &Disks
         ledger,
         reserve,
         limiter,
+        transfers,
     })
+}
+
+/// Without a cluster every group would be served, also those that are another server's.
+fn refuse_carried(transfers: &Transfers, dir: &std::path::Path) -> Result<(), Fault> {
+    match transfers.all().find_map(|(group, _)| transfers.refusal(group)) {
+        Some(why) => {
+            let message = format!("{why}; start with --cluster");
+            Err(Fault::new(FaultKind::Mismatch, message).at(dir))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A limit that the log and the reserve alone may pass would forbid everything.

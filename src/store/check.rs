@@ -14,7 +14,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMeta
 use super::disk::{Watch, Watched};
 use super::guard::{About, Trouble, guard};
 use super::parts::Cut;
-use super::record::{State, check_identity, read_record};
+use super::record::{State, check_identity, read_identity, read_record};
 use super::snapshot::{RowBuffer, ScanLimits, Snapshot};
 use super::{End, GroupIdentity, META, RowChange, Store, StoreOptions, deadlines};
 use crate::base::fault::{Fault, FaultKind};
@@ -330,6 +330,18 @@ fn between(low: &[u8], high: &[u8]) -> Vec<u8> {
     halved.collect()
 }
 
+/// Whose file this says that it is.
+///
+/// # Errors
+/// `Corrupt` when it cannot be read.
+pub fn whose(path: &Path) -> Result<GroupIdentity, Fault> {
+    let watch = Watch::default();
+    guard(path, &watch, About::Whole, || {
+        let transaction = open_over(path, &watch)?.begin_read()?;
+        read_identity(&transaction.open_table(META)?)
+    })
+}
+
 /// Looks at the file of a group. `belongs` says whether a key is this group's; `each` is told of every good item.
 pub fn look(
     path: &Path,
@@ -490,25 +502,31 @@ pub fn rebuild(
     Ok(Rebuilt { rows: store.state().rows, problems: look.report.problems })
 }
 
-/// Rows on their way into a new file.
-#[derive(Default)]
-struct Chunk {
+/// Rows on their way into a new file, in the order of their keys.
+#[derive(Debug, Default)]
+pub struct Chunk {
     rows: Vec<(Vec<u8>, Vec<u8>, Item<'static>)>,
     bytes: usize,
 }
 
 impl Chunk {
-    fn push(&mut self, key: &[u8], item: &Item<'_>) {
+    /// Takes a row.
+    pub fn push(&mut self, key: &[u8], item: &Item<'_>) {
         let value = item.value.bytes();
         self.bytes += key.len() + value.len();
         self.rows.push((key.to_vec(), value.to_vec(), Item { value: Value::Plain(&[]), ..*item }));
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether it is time to commit.
+    pub fn is_full(&self) -> bool {
         self.rows.len() >= CHECKPOINT_CHUNK_ITEMS || self.bytes >= CHECKPOINT_CHUNK_BYTES
     }
 
-    fn commit(&mut self, store: &Store) -> Result<(), Fault> {
+    /// Commits what it has.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit(&mut self, store: &Store) -> Result<(), Fault> {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         let changes: Vec<RowChange<'_>> = rows

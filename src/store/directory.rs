@@ -14,6 +14,7 @@ use super::footprint::Footprint;
 use super::ledger::{LEDGER_FILE, LEDGER_UNPUBLISHED, Ledger};
 use super::reserve::Reserve;
 use super::row::Rest;
+use super::transfers::Transfers;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{GROUPS_DEFAULT, GROUPS_MAX};
 use crate::base::lsn::GroupId;
@@ -22,6 +23,8 @@ use crate::base::placement::{Hash, HashTag};
 const IDENTITY_FILE: &str = "larder.id";
 const IDENTITY_UNPUBLISHED: &str = "larder.id.new";
 const LOCK_FILE: &str = "larder.lock";
+/// The map of the cluster in force.
+pub const MAP_FILE: &str = "cluster.map";
 /// What may lie in a directory that is to become ours: what a first start leaves that was cut short, and what the file
 /// system puts there itself.
 const HARMLESS: [&str; 5] = [IDENTITY_UNPUBLISHED, LOCK_FILE, LEDGER_FILE, LEDGER_UNPUBLISHED, "lost+found"];
@@ -114,6 +117,34 @@ impl Directory {
         Ok((Directory { path: path.clone(), _lock: lock }, identity))
     }
 
+    /// Locks a directory whose identity is lost, for this process alone.
+    ///
+    /// # Errors
+    /// As [`Directory::open`].
+    pub fn open_nameless(path: &Path) -> Result<Directory, Fault> {
+        let path =
+            &std::path::absolute(path).map_err(|error| Fault::io("resolving the path", path, &error))?;
+        Ok(Directory { path: path.clone(), _lock: lock(path)? })
+    }
+
+    /// Gives it an identity in the place of one that is lost.
+    ///
+    /// # Errors
+    /// `Io` or `DiskFull`.
+    pub fn name(&self, identity: Identity) -> Result<(), Fault> {
+        write_identity(&self.path, identity).map(|_| ())
+    }
+
+    /// The file of its identity.
+    pub fn identity_file(&self) -> PathBuf {
+        self.path.join(IDENTITY_FILE)
+    }
+
+    /// Whether there is a data directory at `path`, whatever its state.
+    pub fn is_at(path: &Path) -> bool {
+        path.join(IDENTITY_FILE).exists()
+    }
+
     /// Its absolute path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -137,6 +168,14 @@ impl Directory {
         self.ledger(identity)
     }
 
+    /// What became of groups that were carried by file.
+    ///
+    /// # Errors
+    /// `Corrupt` when that is damaged, `Mismatch` when it is another directory's or of a newer format.
+    pub fn transfers(&self, identity: &Identity) -> Result<Transfers, Fault> {
+        Transfers::open(&self.path, identity.directory_id)
+    }
+
     /// The room that is kept for a full disk.
     ///
     /// # Errors
@@ -158,6 +197,16 @@ impl Directory {
     /// The file of one group.
     pub fn group(&self, group: GroupId) -> PathBuf {
         self.path.join("groups").join(format!("{:05}.redb", group.0))
+    }
+
+    /// The file of a group that is given away, kept until its receiver has it.
+    pub fn given(&self, group: GroupId) -> PathBuf {
+        self.group(group).with_extension("redb.given")
+    }
+
+    /// A file that is to take the place of a group's file, while it is made.
+    pub fn making(&self, group: GroupId) -> PathBuf {
+        self.group(group).with_extension("redb.making")
     }
 }
 
@@ -281,7 +330,8 @@ fn read_identity(path: &Path) -> Result<Option<Identity>, Fault> {
         Err(error) => return Err(unusable("reading the identity", path, &error)),
     };
     let damaged = || {
-        let message = "the identity of this data directory is damaged; restore this file from a backup";
+        let message = "the identity of this data directory is damaged: larder check --repair makes it anew of the \
+                       groups' files, or restore this file from a backup";
         Fault::new(FaultKind::Corrupt, message).at(&file)
     };
     let mut rest = Rest(&bytes);

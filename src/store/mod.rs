@@ -1,7 +1,7 @@
 //! The store: one redb file per logical group, the checkpoint of the binlog; and the data directory they lie in.
 //!
-//! Owns: the data directory's identity and lock ([`directory`]), what the groups' files must hold (`ledger.rs`), the
-//! room kept for a full disk (`reserve.rs`), what all of it takes (`footprint.rs`), the files of the groups and everything in them, and looking at files that no
+//! Owns: the data directory's identity and lock ([`directory`]), what the groups' files must hold (`ledger.rs`), which
+//! groups were carried to or from another server (`transfers.rs`), the room kept for a full disk (`reserve.rs`), what all of it takes (`footprint.rs`), the files of the groups and everything in them, and looking at files that no
 //! server uses ([`check`]). `FORMAT.md` specifies every row. [`sim`] is a disk for tests.
 //!
 //! May import: `base`, redb, crc32c, nix for the room on the disk.
@@ -33,6 +33,7 @@ pub mod sim;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod transfers;
 
 use std::ops::Bound;
 use std::path::Path;
@@ -56,6 +57,7 @@ use self::record::{Record, check_identity};
 pub use self::reserve::Reserve;
 use self::snapshot::Snapshot;
 pub use self::snapshot::{Resume, RowBuffer, ScanLimits};
+pub use self::transfers::{Passage, Standing, Transfers};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::item::Item;
 use crate::base::lsn::{GroupId, Lsn};

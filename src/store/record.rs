@@ -96,11 +96,10 @@ pub(super) fn write_identity(
     put(meta, IDENTITY, row)
 }
 
-/// Refuses a file that is not the one of `wanted`.
-pub(super) fn check_identity(
+/// Reads whose file this is.
+pub(super) fn read_identity(
     meta: &impl ReadableTable<&'static str, &'static [u8]>,
-    wanted: &GroupIdentity,
-) -> Result<(), Trouble> {
+) -> Result<GroupIdentity, Trouble> {
     let row = meta.get(IDENTITY)?;
     let bytes = row.as_ref().and_then(|row| body(IDENTITY, row.value()));
     let bytes = bytes.ok_or_else(|| Trouble::Damaged("the identity row is missing or damaged".to_owned()))?;
@@ -108,13 +107,23 @@ pub(super) fn check_identity(
     let short = || Trouble::Damaged("the identity row is too short".to_owned());
     let format = u32::from_le_bytes(rest.take().ok_or_else(short)?);
     if format > FORMAT {
-        return refuse(format!(
+        let message = format!(
             "format {format}, this version reads up to {FORMAT}: start the newer larder that wrote it"
-        ));
+        );
+        return Err(Trouble::Fault(Fault::new(FaultKind::Mismatch, message)));
     }
     let directory_id = u64::from_le_bytes(rest.take().ok_or_else(short)?);
     let group = GroupId(u16::from_le_bytes(rest.take().ok_or_else(short)?));
     let group_count = u16::from_le_bytes(rest.take().ok_or_else(short)?);
+    Ok(GroupIdentity { directory_id, group, group_count })
+}
+
+/// Refuses a file that is not the one of `wanted`.
+pub(super) fn check_identity(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    wanted: &GroupIdentity,
+) -> Result<(), Trouble> {
+    let GroupIdentity { directory_id, group, group_count } = read_identity(meta)?;
     if group_count != wanted.group_count {
         let asked = wanted.group_count;
         return refuse(format!(

@@ -154,6 +154,7 @@ impl Copy {
                         format!("the server gave the backup up: {why}"),
                     ));
                 }
+                Kind::Transfer | Kind::Seal => return Err(garbled()),
             }
         }
     }

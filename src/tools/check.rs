@@ -1,5 +1,6 @@
 //! `larder check`: verifies a data directory that no server uses, or a backup; mends what can be mended when told.
 
+mod identity;
 mod repair;
 
 use std::num::NonZeroU16;
@@ -61,7 +62,14 @@ fn check(options: &Options) -> Result<Verdict, Stop> {
     if options.data_dir.join(MANIFEST).exists() {
         return check_backup(options);
     }
-    let (directory, identity) = Directory::open_stopped(&options.data_dir)?;
+    let opened = match Directory::open_stopped(&options.data_dir) {
+        Err(fault) if options.repair && identity::is_lost(&options.data_dir, &fault) => {
+            identity::mend(&options.data_dir, &fault)?;
+            Directory::open_stopped(&options.data_dir)
+        }
+        opened => opened,
+    };
+    let (directory, identity) = opened?;
     let found = look(&directory, &identity)?;
     found.tell(options.json, &options.data_dir);
     if found.is_good() {
@@ -156,6 +164,7 @@ fn look(directory: &Directory, identity: &Identity) -> Result<Found, Fault> {
         );
         found.problems.push(Fault::new(FaultKind::Corrupt, message).at(&directory.binlog().join("starts")));
     }
+    found.problems.extend(directory.transfers(identity).err());
     found.compare_ends(directory);
     found.compare_ledger(directory, identity);
     Ok(found)

@@ -22,7 +22,9 @@ mod cluster;
 mod console;
 mod delete;
 mod dump;
+mod frames;
 mod get;
+mod group;
 mod incr;
 mod load;
 mod locate;
@@ -108,6 +110,7 @@ enum Command {
     Watch(watch::Options),
     Where(locate::Options),
     Cluster(cluster::Options),
+    Group(group::Options),
     Check(check::Options),
     Backup(backup::Options),
     Restore(restore::Options),
@@ -126,6 +129,11 @@ pub fn has(word: &OsStr) -> bool {
 
 /// Runs the command that `words`, those behind the program's name, ask for; its exit code.
 pub fn run(words: impl Iterator<Item = OsString>) -> u8 {
+    run_steps(words, None)
+}
+
+/// As [`run`]; but `larder group` ends behind so many of its steps, as if it had crashed there: for tests.
+pub fn run_steps(words: impl Iterator<Item = OsString>, steps: Option<usize>) -> u8 {
     let line = match Line::try_parse_from(std::iter::once(OsString::from("larder")).chain(words)) {
         Ok(line) => line,
         Err(error) => {
@@ -133,7 +141,7 @@ pub fn run(words: impl Iterator<Item = OsString>) -> u8 {
             return if error.use_stderr() { USAGE } else { DONE };
         }
     };
-    match perform(line.command) {
+    match perform(line.command, group::Steps(steps)) {
         Ok(Verdict::Done) => DONE,
         Ok(Verdict::Miss) => MISS,
         Ok(Verdict::Refused) => FAULT,
@@ -148,7 +156,7 @@ pub fn run(words: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
-fn perform(command: Command) -> Result<Verdict, Stop> {
+fn perform(command: Command, steps: group::Steps) -> Result<Verdict, Stop> {
     match command {
         Command::Get(options) => get::run(&options),
         Command::Set(options) => set::run(&options),
@@ -162,6 +170,7 @@ fn perform(command: Command) -> Result<Verdict, Stop> {
         Command::Watch(options) => watch::run(&options),
         Command::Where(options) => locate::run(&options),
         Command::Cluster(options) => cluster::run(&options),
+        Command::Group(options) => group::run(&options, steps),
         Command::Check(options) => check::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),

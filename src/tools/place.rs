@@ -63,6 +63,11 @@ impl NewFile {
         self.file.write_all(bytes).map_err(|error| Fault::io("cannot write", &self.path, &error))
     }
 
+    /// The length and the CRC-32C of what was written.
+    pub(super) fn so_far(&self) -> (u64, u32) {
+        (self.bytes, self.crc)
+    }
+
     /// Syncs it; its length and checksum.
     pub(super) fn finish(self) -> Result<(u64, u32), Fault> {
         let fault = |error: &io::Error| Fault::io("cannot write", &self.path, error);

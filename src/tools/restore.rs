@@ -220,7 +220,7 @@ fn build(
     replay(history, manifest, &target, &mut shelves)?;
     let flush_of = |group| new_mark(&target, group, groups == begin.group_count);
     let items = shelves.finish(target.until, target.ceiling, flush_of)?;
-    begin_log(&directory, begin.server, &target)?;
+    begin_log(&directory, begin.server, (target.incarnation, target.ceiling), target.until)?;
     Ok((items, groups))
 }
 
@@ -286,15 +286,21 @@ fn new_mark(target: &Target, group: u16, same_groups: bool) -> FlushMark {
     FlushMark { below: Version::ZERO, pending_s }
 }
 
-/// A log that goes on behind the restored state, in the name of a start that nobody else had.
-fn begin_log(directory: &Directory, server: u16, target: &Target) -> Result<(), Fault> {
+/// A log that goes on behind `end`, in the name of a start that nobody else had: the one behind `incarnation`, whose
+/// versions are above `ceiling`.
+pub(super) fn begin_log(
+    directory: &Directory,
+    server: u16,
+    (incarnation, ceiling): (u32, Version),
+    end: Lsn,
+) -> Result<(), Fault> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&directory.binlog())?);
-    Starts::make(Arc::clone(&disk), target.incarnation, target.ceiling)?;
+    Starts::make(Arc::clone(&disk), incarnation, ceiling)?;
     let (_, incarnation, _) = Starts::open(Arc::clone(&disk))?;
     let salt = RandomState::new().hash_one(incarnation);
     let log_options = binlog::Options::new(Fsync::EverySec, server, incarnation, salt);
     let recovered = Recovery::open(disk, log_options)?.replay(|_, _| Ok(()), |_| ())?;
-    let log = recovered.finish(target.until)?;
+    let log = recovered.finish(end)?;
     log.close();
     binlog::run(&log);
     Ok(())

@@ -28,10 +28,10 @@ struct Kept {
     facts: Item<'static>,
 }
 
-/// All stores of a directory, by group.
+/// Stores of a directory, by group.
 pub(super) struct Shelves {
     placement: Placement,
-    stores: Vec<Store>,
+    stores: BTreeMap<u16, Store>,
     /// What each key has, `None` for nothing.
     staged: BTreeMap<(u16, Vec<u8>), Option<Kept>>,
     staged_bytes: usize,
@@ -48,10 +48,24 @@ impl Shelves {
         let open = |id| {
             let group = GroupId(id);
             let owner = GroupIdentity { directory_id: identity.directory_id, group, group_count };
-            Store::open(&directory.group(group), owner, StoreOptions { cache_bytes })
+            let store = Store::open(&directory.group(group), owner, StoreOptions { cache_bytes })?;
+            Ok((id, store))
         };
-        let stores = (0..group_count).map(open).collect::<Result<_, _>>()?;
+        let stores = (0..group_count).map(open).collect::<Result<_, Fault>>()?;
         Ok(Shelves { placement, stores, staged: BTreeMap::new(), staged_bytes: 0 })
+    }
+
+    /// One store alone.
+    pub(super) fn of_one(placement: Placement, group: GroupId, store: Store) -> Shelves {
+        let stores = BTreeMap::from([(group.0, store)]);
+        Shelves { placement, stores, staged: BTreeMap::new(), staged_bytes: 0 }
+    }
+
+    /// Commits everything, and gives the one store back.
+    pub(super) fn into_one(mut self, group: GroupId) -> Result<Store, Fault> {
+        self.commit()?;
+        let none = || Fault::new(FaultKind::Unusable, format!("group {group} is not open"));
+        self.stores.remove(&group.0).ok_or_else(none)
     }
 
     /// A key has this item, or none.
@@ -103,7 +117,7 @@ impl Shelves {
             }
             return Ok(());
         }
-        let Some(store) = self.stores.get(usize::from(group.0)) else { return Ok(()) };
+        let Some(store) = self.stores.get(&group.0) else { return Ok(()) };
         let mut buffer = RowBuffer::default();
         let Some(item) = store.read(key, &mut buffer)? else { return Ok(()) };
         let mut facts = Item { value: Value::Plain(&[]), ..item };
@@ -136,7 +150,7 @@ impl Shelves {
     }
 
     fn commit_chunk(&self, group: u16, chunk: &[RowChange<'_>]) -> Result<(), Fault> {
-        match self.stores.get(usize::from(group)) {
+        match self.stores.get(&group) {
             Some(store) if !chunk.is_empty() => store.commit(chunk, None).map(|_| ()),
             _ => Ok(()),
         }
@@ -151,8 +165,8 @@ impl Shelves {
     ) -> Result<u64, Fault> {
         self.commit()?;
         let mut items = 0;
-        for (store, group) in self.stores.iter().zip(0..) {
-            let (rows, flush) = (store.state().rows, flush_of(group));
+        for (group, store) in &self.stores {
+            let (rows, flush) = (store.state().rows, flush_of(*group));
             if rows > 0 || flush != FlushMark::default() {
                 store.commit(&[], Some(End { applied_lsn, flush, version_max }))?;
             }

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::console::{Done, Progress};
+use super::frames::Frames;
 use crate::backup::frame::HEADER_BYTES;
-use crate::backup::{BINLOG, FileFacts, GroupEnd, Header, Kind, MANIFEST, Manifest, items, items_file};
+use crate::backup::{BINLOG, FileFacts, GroupEnd, Header, Kind, MANIFEST, Manifest, items_file};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::item::Item;
 use crate::binlog::{Disk, History, StillDisk};
@@ -158,42 +159,21 @@ pub(super) fn read_items(
     group: u16,
     mut each: impl FnMut(&[u8], &Item<'_>) -> Result<(), Fault>,
 ) -> Result<GroupEnd, Fault> {
-    let file = File::open(path).map_err(|error| Fault::io("cannot open", path, &error))?;
-    let left = file.metadata().map_or(0, |facts| facts.len());
-    let mut file = std::io::BufReader::with_capacity(PIECE_BYTES, file);
-    let (mut offset, mut seen) = (0, 0);
+    let mut frames = Frames::open(path, DAMAGED)?;
+    let mut seen = 0;
     loop {
-        let damaged = || Fault::new(FaultKind::Corrupt, DAMAGED).at(path).offset(offset);
-        let mut head = [0; HEADER_BYTES];
-        file.read_exact(&mut head).map_err(|_| damaged())?;
-        let header = Header::decode(&head).filter(|header| header.group == group).ok_or_else(damaged)?;
-        let whole = (HEADER_BYTES + header.body_bytes) as u64;
-        if whole > left.saturating_sub(offset) {
-            return Err(damaged());
+        let (header, body) = frames.next()?;
+        if header.group != group {
+            return Err(frames.damage());
         }
-        let mut body = vec![0; header.body_bytes];
-        file.read_exact(&mut body).map_err(|_| damaged())?;
-        if !header.accepts(crc32c::crc32c_append(header.seed(), &body)) {
-            return Err(damaged());
+        match header.kind {
+            Kind::Items => seen += frames.items(&header, &body, &mut each)?,
+            Kind::GroupEnd if frames.is_over() => {
+                let end = GroupEnd::decode(&body).filter(|end| end.items == seen);
+                return end.ok_or_else(|| frames.damage());
+            }
+            _ => return Err(frames.damage()),
         }
-        if header.kind == Kind::GroupEnd {
-            let end = GroupEnd::decode(&body).filter(|end| end.items == seen).ok_or_else(damaged)?;
-            return if offset + whole == left { Ok(end) } else { Err(damaged()) };
-        }
-        if header.kind != Kind::Items {
-            return Err(damaged());
-        }
-        let mut count = 0;
-        for item in items(&body) {
-            let (key, item) = item.ok_or_else(damaged)?;
-            each(key, &item)?;
-            count += 1;
-        }
-        if count != header.count {
-            return Err(damaged());
-        }
-        seen += u64::from(count);
-        offset += whole;
     }
 }
 

@@ -8,6 +8,7 @@ mod directory;
 mod disk;
 mod model;
 mod space;
+mod transfers;
 
 use super::*;
 use crate::base::item::{Marks, Value};

@@ -143,7 +143,7 @@ fn starts(found: &Found) -> (u32, Version) {
 }
 
 /// Gives a file or directory a name that says that it is damaged; the first that is free.
-fn aside(path: &Path) -> Result<PathBuf, Fault> {
+pub(super) fn aside(path: &Path) -> Result<PathBuf, Fault> {
     let names =
         std::iter::once(".damaged".to_owned()).chain((2..).map(|number| format!(".damaged.{number}")));
     let free = names.map(|name| with_suffix(path, &name)).find(|name| !name.exists());
