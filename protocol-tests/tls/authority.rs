@@ -1,7 +1,9 @@
 //! A CA for one test, and the files of what it has signed.
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
 
 /// A CA with a folder, in which its own certificate is `ca.pem`.
 pub(crate) struct Authority {
@@ -18,12 +20,14 @@ pub(crate) struct Issued {
 
 impl Authority {
     pub(crate) fn new() -> Authority {
+        let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Every CA has a name of its own, which is not that of what it signs.
+        params.distinguished_name.push(DnType::CommonName, folder.path().display().to_string());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap().pem();
-        let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), &certificate).unwrap();
         Authority { issuer: Issuer::new(params, key), certificate, folder }
     }
@@ -49,6 +53,7 @@ impl Authority {
     fn issue_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "localhost");
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let chain = params.signed_by(&key, &self.issuer).unwrap().pem();

@@ -93,7 +93,10 @@ pub(super) fn connector(authority: &Authority) -> Connector {
 /// Lets both sides go on until neither can; an error of either.
 pub(super) fn agree(server: &mut Secured<End>, client: &mut Secured<End>) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
-    client.flush_all()?;
+    match client.flush_all() {
+        Err(error) if !is_pause(&error) => return Err(error),
+        _ => {}
+    }
     loop {
         let before = server.socket().read_bytes + client.socket().read_bytes;
         for side in [&mut *server, &mut *client] {

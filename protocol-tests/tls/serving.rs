@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use larder::client::{self, Entry, Operation, Options, Tls};
 
 use super::authority::Authority;
-use super::{PATIENCE, Session, connect};
+use super::{PATIENCE, connect};
 use crate::client::{Client, set};
 use crate::process::{Larder, run_to_end};
 
@@ -194,7 +194,7 @@ fn the_client_library_speaks_tls() {
     };
     let address = client::Address::parse(&larder.address().to_string()).unwrap();
     let client = client::Client::single(address.clone(), options(Tls::new(ca, Some(own)).unwrap()));
-    client.set("a", Entry::new(vec![b'v'; 900_000])).unwrap();
+    client.set("a", Entry::new(&vec![b'v'; 900_000])).unwrap();
     for _ in 0..3 {
         assert_eq!(client.get("a").unwrap().unwrap().bytes.len(), 900_000);
     }
@@ -234,13 +234,4 @@ fn the_tools_speak_tls() {
     assert!(code == Some(3) && said.contains("TLS"), "without a certificate: {code:?} {said}");
     let (code, said) = run_to_end(&["get", "-s", &server, "a", "--tls"]);
     assert!(code == Some(2) && said.contains("--ca"), "whom to trust? {code:?} {said}");
-}
-
-#[test]
-fn sessions_end_with_a_farewell() {
-    let authority = Authority::serving();
-    let larder = start(&authority, "127.0.0.1", &[]);
-    let mut session: Session = connect(larder.address(), &authority, None).unwrap();
-    session.send("quit\r\n");
-    assert!(!session.receive().unwrap());
 }
