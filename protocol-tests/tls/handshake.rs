@@ -117,3 +117,19 @@ fn one_side_may_end_and_still_be_answered() {
     assert_eq!(server.read(&mut buffer).unwrap(), 0, "the end");
     assert_eq!(server.write(b"END\r\n").unwrap(), 5);
 }
+
+/// Who counts bytes as unsent may send them again by another connection: they must not leave by this one after all.
+#[test]
+fn what_is_not_reported_does_not_leave_unseen() {
+    let (mut server, mut client) = sides(|_| {});
+    agree(&mut server, &mut client).unwrap();
+    client.write(b"get a\r\n").unwrap();
+    server.socket_mut().room_bytes = 1000;
+    assert!(is_pause(&server.write(&[b'v'; 10_000]).unwrap_err()));
+    server.socket_mut().room_bytes = usize::MAX;
+    assert_eq!(server.read(&mut [0; 64 << 10]).unwrap(), 7);
+    server.flush_own().unwrap();
+    assert_eq!(client.socket().waiting().len(), 1000, "after a read and an event");
+    drop(server);
+    assert_eq!(client.socket().waiting().len(), 1000, "nor by a farewell");
+}

@@ -80,7 +80,7 @@ impl Stream {
     /// The socket takes bytes again: what TLS itself has to say goes first. A failure shows at the next read or write.
     pub fn note_writable(&mut self) {
         if let Stream::Tls(stream) = self {
-            let _ = stream.flush_all();
+            let _ = stream.flush_own();
         }
     }
 

@@ -146,6 +146,10 @@ impl<S: Read + Write> Secured<S> {
         match self.0 {}
     }
 
+    pub fn flush_own(&mut self) -> io::Result<()> {
+        match self.0 {}
+    }
+
     pub fn flush_all(&mut self) -> io::Result<()> {
         match self.0 {}
     }

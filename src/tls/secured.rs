@@ -105,7 +105,7 @@ impl<S: Read + Write> Secured<S> {
         }
         self.has_begun = true;
         let received = self.receive(raw.get(..count).unwrap_or_default(), plain);
-        match self.flush_all() {
+        match self.flush_own() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
@@ -167,11 +167,10 @@ impl<S: Read + Write> Secured<S> {
             match self.flush_all() {
                 Ok(()) if taken == 0 => break,
                 Ok(()) => sent += taken,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) => {
                     self.ahead_bytes = taken;
                     return if sent > 0 { Ok(sent) } else { Err(error) };
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(sent)
@@ -201,6 +200,15 @@ impl<S: Read + Write> Secured<S> {
             (count, room) = (count + 1, room - length);
         }
         self.connection.writer().write_vectored(pieces.get(..count).unwrap_or_default())
+    }
+
+    /// Writes what TLS itself has to say, but nothing of what somebody else offered and was not told of yet: who counts
+    /// that as unsent may send it again by another connection.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn flush_own(&mut self) -> io::Result<()> {
+        if self.ahead_bytes > 0 { Ok(()) } else { self.flush_all() }
     }
 
     /// Writes what is encrypted: the handshake's words too.
@@ -235,8 +243,10 @@ impl<S: Read + Write> Drop for Secured<S> {
     /// Says that nothing more comes, if the socket takes it; a handshake that was begun and is dropped has failed.
     fn drop(&mut self) {
         if !self.is_handshaking() {
-            self.connection.send_close_notify();
-            let _ = self.flush_all();
+            if self.ahead_bytes == 0 {
+                self.connection.send_close_notify();
+                let _ = self.flush_all();
+            }
         } else if self.has_begun {
             self.count_failure();
         }
