@@ -188,6 +188,22 @@ impl OverTcp {
     }
 }
 
+#[cfg(feature = "tls")]
+impl OverTcp {
+    /// The same behind TLS, as a client that trusts this authority.
+    pub(crate) fn behind_tls(
+        threads: usize,
+        authority: &crate::tls::authority::Authority,
+        options: &[String],
+    ) -> Result<OverTcp, String> {
+        let words = ["-Z".to_owned(), "-o".to_owned(), authority.words()];
+        let mut server = OverTcp::start(threads, &[&words, options].concat())?;
+        let tls = larder::client::Tls::new(authority.certificate().as_bytes(), None)?;
+        server.wire.get_behind(tls);
+        Ok(server)
+    }
+}
+
 impl Drop for OverTcp {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {

@@ -45,6 +45,8 @@ mod skips;
 mod space;
 mod split;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
 mod tool;
 mod torture;
 mod transcript;

@@ -3,6 +3,7 @@
 //! May import: everything. Nothing imports it but `main.rs` and the tests.
 
 mod banner;
+mod certificates;
 mod cluster;
 pub mod log_limit;
 mod looking;
@@ -28,6 +29,7 @@ use crate::dispatch::{Control, Dispatch};
 use crate::group::keeper::Keeper;
 use crate::group::sweep::Sweeper;
 use crate::store::directory::Directory;
+use certificates::Certificates;
 pub use open::{Disks, StoreDisks};
 use threads::Threads;
 
@@ -74,7 +76,8 @@ impl Server {
     ) -> Result<Server, Fault> {
         let plan = cluster::Plan::read(config)?;
         let config = &plan.as_ref().map_or_else(|| Ok(config.clone()), |plan| plan.fit(config))?;
-        let mut bound = ports::bind(&config.network)?;
+        let certificates = Certificates::read(config, &clock)?;
+        let mut bound = ports::bind(&config.network, certificates.as_ref())?;
         let addresses = ports::addresses(&bound);
         // Before recovery, which may take a while: who asks whether the server is ready is told so.
         let pulse: Arc<Pulse> = Arc::default();
@@ -82,11 +85,12 @@ impl Server {
         let mut opened = open::open_on(config, &clock, disks)?;
         if let Some(plan) = plan {
             let cluster = plan.decide(&opened.groups, std::mem::take(&mut opened.transfers))?;
-            bound.extend(cluster::bind(&cluster, config.network.backlog)?);
+            bound.extend(cluster::bind(&cluster, config.network.backlog, certificates.as_ref())?);
             opened.cluster = Some(cluster);
         }
         let placement = opened.placement;
-        let threads = Threads::spawn(config, Arc::clone(&clock), bound, opened, shut_down, pulse)?;
+        let threads =
+            Threads::spawn(config, Arc::clone(&clock), (bound, certificates), opened, shut_down, pulse)?;
         if let Some(admin) = &admin {
             admin.show(threads.view(clock, ports::listed(&config.network, &addresses)));
         }
@@ -107,7 +111,7 @@ impl Server {
         self.admin.as_ref().map(Admin::address)
     }
 
-    /// Reads the users' file and the map of the cluster again (SIGHUP).
+    /// Reads the users' file, the certificates and the map of the cluster again (SIGHUP).
     pub fn reload(&self) {
         self.threads.reload();
     }

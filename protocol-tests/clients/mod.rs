@@ -141,7 +141,12 @@ impl Suite {
         let folder = tempfile::tempdir().unwrap();
         let users = folder.path().join("users");
         std::fs::write(&users, "ann:one\n").unwrap();
-        let option = |word: &'static str| if word == "USERS" { users.to_str().unwrap() } else { word };
+        let certificate = certificate(folder.path());
+        let option = |word: &'static str| match word {
+            "USERS" => users.to_str().unwrap(),
+            "CERTIFICATE" => &certificate,
+            word => word,
+        };
         let options: Vec<&str> = self.options.iter().copied().map(option).collect();
         let larder = Larder::start(&folder.path().join("data"), &options).unwrap();
         let before = self.phase("before", larder.address(), folder.path());
@@ -161,6 +166,22 @@ impl Suite {
         let said = finished(command, folder);
         judged(&said).unwrap_or_else(|what| panic!("{} {phase}: {what}\n{said}", self.client))
     }
+}
+
+/// What `-o` is told of a server's certificate; its CA is put into this folder.
+#[cfg(feature = "tls")]
+fn certificate(folder: &Path) -> String {
+    let authority = crate::tls::authority::Authority::serving();
+    for name in ["ca.pem", "server.pem", "server.key"] {
+        std::fs::copy(authority.path(name), folder.join(name)).unwrap();
+    }
+    let path = |name| folder.join(name).display().to_string();
+    format!("ssl_chain_cert={},ssl_key={}", path("server.pem"), path("server.key"))
+}
+
+#[cfg(not(feature = "tls"))]
+fn certificate(_: &Path) -> String {
+    String::new()
 }
 
 /// Runs it to its end; what it said, and how it ended if not well.

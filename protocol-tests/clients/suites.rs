@@ -3,6 +3,8 @@ use super::{Needs, Suite};
 
 /// No words, no options.
 const NONE: &[&str] = &[];
+/// Stands for a server's certificate (`Suite::run`).
+const TLS: &[&str] = &["-Z", "-o", "CERTIFICATE"];
 const SASL: &[&str] = &["-S", "-Y", "USERS"];
 
 macro_rules! suites {
@@ -35,6 +37,7 @@ macro_rules! suites {
 
 suites! {
     pymemcache: "pymemcache", Python "pymemcache", "python/with_pymemcache.py", NONE, NONE;
+    pymemcache_tls: "pymemcache, TLS", Python "pymemcache", "python/with_pymemcache.py", &["tls"], TLS;
     python_memcached: "python-memcached", Python "memcache", "python/with_python_memcached.py", NONE, NONE;
     pylibmc_text: "pylibmc", Python "pylibmc", "python/with_pylibmc.py", NONE, NONE;
     pylibmc_binary: "pylibmc, binary", Python "pylibmc", "python/with_pylibmc.py", &["binary"], NONE;

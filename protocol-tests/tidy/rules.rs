@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("hot", 1),
     ("binlog", 1),
     ("store", 1),
+    ("tls", 1),
     ("group", 2),
     ("conn", 2),
     ("client", 2),
@@ -27,7 +28,8 @@ const FLOORS: &[(&str, u8)] = &[
 /// The files that put the rooms together: free to import all of them.
 const FREE: &[&str] = &["src/lib.rs", "src/main.rs"];
 /// Crates that one room alone may name.
-const FENCED_CRATES: &[(&str, &str)] = &[("mio", "src/net"), ("socket2", "src/net"), ("redb", "src/store")];
+const FENCED_CRATES: &[(&str, &str)] =
+    &[("mio", "src/net"), ("socket2", "src/net"), ("redb", "src/store"), ("rustls", "src/tls")];
 /// Highest floor that is given the time as an argument.
 const CLOCKLESS_FLOORS: u8 = 1;
 /// Files of those floors that read a clock all the same, and why.

@@ -3,6 +3,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use larder::client::Tls;
+use larder::tls::Secured;
+
 use super::{ConnId, Received, Wire};
 use crate::wait;
 
@@ -22,13 +25,57 @@ pub(crate) enum Clock {
 pub(crate) struct TcpWire {
     address: SocketAddr,
     clock: Clock,
-    streams: Vec<Option<TcpStream>>,
+    /// What is agreed on first, if anything.
+    tls: Option<Tls>,
+    streams: Vec<Option<Stream>>,
+}
+
+/// With or without TLS.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<Secured<TcpStream>>),
+}
+
+impl Stream {
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.write_all(bytes),
+            Stream::Tls(stream) => stream.write(bytes).map(|_| ()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let read = match self {
+                Stream::Plain(stream) => stream.read(buffer),
+                Stream::Tls(stream) => stream.read(buffer),
+            };
+            match read {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
 }
 
 impl TcpWire {
     /// Nothing is connected before the first `connect`.
     pub(crate) fn new(address: SocketAddr, clock: Clock) -> Self {
-        Self { address, clock, streams: Vec::new() }
+        Self { address, clock, tls: None, streams: Vec::new() }
+    }
+
+    /// Connects behind TLS from now on.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there is no TLS"))]
+    pub(crate) fn get_behind(&mut self, tls: Tls) {
+        self.tls = Some(tls);
+    }
+
+    fn open(&self) -> std::io::Result<Stream> {
+        let stream = open(self.address)?;
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
+        let secured = tls.over(stream, "localhost", PATIENCE)?;
+        secured.socket().set_read_timeout(Some(PATIENCE))?;
+        Ok(Stream::Tls(Box::new(secured)))
     }
 
     /// The stream is dropped once either side has closed.
@@ -38,15 +85,14 @@ impl TcpWire {
         }
     }
 
-    fn stream(&mut self, conn: ConnId) -> Option<&mut TcpStream> {
+    fn stream(&mut self, conn: ConnId) -> Option<&mut Stream> {
         self.streams.get_mut(conn.0)?.as_mut()
     }
 }
 
 impl Wire for TcpWire {
     fn connect(&mut self) -> ConnId {
-        let stream =
-            open(self.address).unwrap_or_else(|error| panic!("connecting to {}: {error}", self.address));
+        let stream = self.open().unwrap_or_else(|error| panic!("connecting to {}: {error}", self.address));
         self.streams.push(Some(stream));
         ConnId(self.streams.len() - 1)
     }

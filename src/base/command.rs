@@ -320,6 +320,8 @@ pub enum Tuning<'a> {
     Crawler(bool),
     /// `lru_crawler crawl`: nothing needs it, and it is refused while the crawler is disabled.
     Crawl,
+    /// `refresh_certs`: the certificates are read again.
+    RefreshCerts,
 }
 
 /// How keys are listed.

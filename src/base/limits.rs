@@ -44,6 +44,16 @@ pub const SLAB_CLASSES: u32 = 64;
 
 /// What a worker reads from a socket at once, bytes; one buffer a worker.
 pub const READ_BYTES: usize = 64 * 1024;
+/// A TLS handshake that takes longer ends with its connection, seconds.
+pub const TLS_HANDSHAKE_S: u32 = 10;
+/// What a connection encrypts at once and holds until its socket has taken it, bytes (`ssl_wbuf_size`).
+pub const TLS_WRITE_BYTES_DEFAULT: usize = 16 * 1024;
+/// The most that can be asked for, kilobytes.
+pub const TLS_WRITE_KB_MAX: u64 = 1024;
+/// TLS sessions that are kept for clients that come back (`ssl_session_cache`).
+pub const TLS_SESSIONS_MAX: usize = 4096;
+/// The largest file of certificates or of a key, bytes.
+pub const CERTIFICATE_BYTES_MAX: usize = 1024 * 1024;
 /// A connection with this much unsent is not read further, bytes.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// What a reply that another server is asked for counts as while it is awaited, bytes: a connection awaits at most

@@ -3,13 +3,13 @@
 //! Owns: what a request asks ([`command`]), what it is answered ([`reply`]), what it changes ([`effect`]), what is
 //! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time
 //! as a value ([`time`]), the names of what decides where a key lives ([`placement`]), every limit ([`limits`]), what is
-//! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), what may be taken of the disk ([`space`]), and the
-//! search for a byte ([`search`]).
+//! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), what may be taken of the disk ([`space`]), the
+//! search for a byte ([`search`]), and whose certificates are asked for ([`tls`]).
 //!
 //! May import: nothing of the house.
 //!
 //! Invariants: no I/O, no clock reads, no locks; all types are plain values, but for the
-//! counters of `metrics`, which are atomic. `limits` asserts at compile time how the
+//! counters of `metrics` and `tls`, which are atomic. `limits` asserts at compile time how the
 //! limits relate to each other.
 //!
 //! Start reading at [`command`], then [`effect`].
@@ -28,4 +28,5 @@ pub mod reply;
 pub mod search;
 pub mod space;
 pub mod time;
+pub mod tls;
 pub mod version;

@@ -1,12 +1,13 @@
 //! One blocking connection: whole requests out, pieces of answers in, each with a bounded wait.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::error::Why;
 use super::options::Options;
 use super::reply::{self, Frame, Step};
+use super::wire::Wire;
 use crate::base::limits::{CLIENT_KEPT_BUFFER_BYTES, CLIENT_READ_BYTES, CLIENT_READ_BYTES_MAX};
 use crate::route::topology::Address;
 
@@ -16,7 +17,7 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 /// A connection to one server.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     /// What was received; before `used` it has been taken.
     inbox: Vec<u8>,
     used: usize,
@@ -53,10 +54,10 @@ impl Connection {
         let mut why = Why::Unresolved("no address".into());
         for address in found {
             let left = deadline.saturating_duration_since(Instant::now()).max(WAIT_MIN);
-            match TcpStream::connect_timeout(&address, left).and_then(|stream| prepare(stream, options)) {
-                Ok(stream) => {
+            match connect(&address, left, host, options) {
+                Ok(wire) => {
                     let value_bytes_max = options.value_bytes_max;
-                    return Ok(Connection { stream, inbox: Vec::new(), used: 0, value_bytes_max });
+                    return Ok(Connection { wire, inbox: Vec::new(), used: 0, value_bytes_max });
                 }
                 Err(error) => why = Why::of(&error),
             }
@@ -66,10 +67,8 @@ impl Connection {
 
     /// Whether nothing has come in since the last answer, neither the end of the connection nor bytes that nobody
     /// asked for. A server that has died without a word is not seen here.
-    pub(super) fn is_quiet(&self) -> bool {
-        let looked = self.stream.set_nonblocking(true).map(|()| self.stream.peek(&mut [0]));
-        let blocking = self.stream.set_nonblocking(false);
-        matches!(looked, Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock) && blocking.is_ok()
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.wire.is_quiet()
     }
 
     /// Whether every byte that came in was part of an answer.
@@ -88,7 +87,7 @@ impl Connection {
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Unsent> {
         let mut sent_bytes = 0;
         while let Some(rest) = bytes.get(sent_bytes..).filter(|rest| !rest.is_empty()) {
-            match self.stream.write(rest) {
+            match self.wire.write(rest) {
                 Ok(0) => return Err(Unsent { sent_bytes, why: Why::Closed }),
                 Ok(count) => sent_bytes += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -146,8 +145,8 @@ impl Connection {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let wait = patience.until.min(patience.end).saturating_duration_since(now);
-            self.stream.set_read_timeout(Some(wait.max(WAIT_MIN)))?;
-            match self.stream.read(self.inbox.get_mut(have..).unwrap_or_default()) {
+            self.wire.set_read_timeout(wait.max(WAIT_MIN))?;
+            match self.wire.read(self.inbox.get_mut(have..).unwrap_or_default()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
             }
@@ -164,8 +163,9 @@ impl Patience {
     }
 }
 
-fn prepare(stream: TcpStream, options: &Options) -> io::Result<TcpStream> {
+fn connect(address: &SocketAddr, wait: Duration, host: &str, options: &Options) -> io::Result<Wire> {
+    let stream = TcpStream::connect_timeout(address, wait)?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(options.write_timeout.max(WAIT_MIN)))?;
-    Ok(stream)
+    Wire::over(stream, host, options)
 }

@@ -57,7 +57,7 @@ impl Endpoint {
         if !self.is_up() {
             return Err(Why::Down);
         }
-        while let Some(connection) = self.pop_idle() {
+        while let Some(mut connection) = self.pop_idle() {
             if connection.is_quiet() {
                 return Ok(Taken { connection, reused: true });
             }

@@ -64,6 +64,8 @@ pub enum Why {
     Closed,
     /// The operating system says so.
     Io(io::ErrorKind),
+    /// TLS could not be agreed on, or was broken: what its rules say.
+    Tls(String),
     /// What the server sent is no answer to what was asked.
     BadReply(String),
     /// The server does not know the [`Login`](super::Login); its words.
@@ -95,6 +97,7 @@ impl Why {
     pub(super) fn of(error: &io::Error) -> Why {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Why::TimedOut,
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Why::Tls(error.to_string()),
             kind => Why::Io(kind),
         }
     }
@@ -131,6 +134,7 @@ impl fmt::Display for Why {
             Why::TimedOut => write!(f, "timed out"),
             Why::Closed => write!(f, "it closed the connection"),
             Why::Io(kind) => write!(f, "{kind}"),
+            Why::Tls(what) => write!(f, "TLS: {what}"),
             Why::BadReply(what) => write!(f, "bad reply: {what}"),
             Why::Login(text) => write!(f, "the login was refused: {text}"),
             Why::Forwarded(text) => write!(f, "{text}"),

@@ -69,7 +69,7 @@
 //! are [`proto`](crate::proto)'s and [`base`](crate::base)'s; placement is [`route`](crate::route)'s, and libmemcached's
 //! for plain memcached servers.
 //!
-//! May import: base, proto, route.
+//! May import: base, proto, route, tls.
 //!
 //! Invariants: no operation is sent twice once a byte of it was sent; a connection on which anything is owed or left
 //! over is never kept; nothing is allocated from a length that a server merely announced; of one server never more is
@@ -93,6 +93,8 @@ mod request;
 mod ring;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod wire;
 
 pub use client::{Answers, Client, Facts, ServerState};
 pub use error::{Blame, Error, Invalid, Why};
@@ -101,6 +103,7 @@ pub use meta::{MetaAnswer, MetaArith, MetaDelete, MetaGet, MetaOutcome, MetaStor
 pub use operation::{Answer, Entry, Operation, Stored, Value};
 pub use options::{Login, Options};
 pub use ring::{Distribution, Memcached};
+pub use tls::{OwnCertificate, Tls};
 
 pub use crate::base::command::{Direction, StatsTopic, StoreMode};
 pub use crate::base::time::Exptime;

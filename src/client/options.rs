@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::tls::Tls;
+
 /// Timeouts and bounds of a [`Client`](super::Client). Change what you need:
 /// `Options { read_timeout: Duration::from_millis(200), ..Options::default() }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +31,11 @@ pub struct Options {
     pub probe_max: Duration,
     /// What every connection says first, to servers that know users (`-Y`). Nothing.
     pub login: Option<Login>,
+    /// TLS to all servers. None: bytes go over the network as they are.
+    pub tls: Option<Tls>,
 }
 
-/// A name and a password. They go over the network as they are.
+/// A name and a password. They go over the network as they are, unless there is TLS.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// Without spaces.
@@ -59,6 +63,7 @@ impl Default for Options {
             probe_first: Duration::from_millis(100),
             probe_max: Duration::from_secs(10),
             login: None,
+            tls: None,
         }
     }
 }

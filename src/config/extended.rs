@@ -1,5 +1,6 @@
 //! memcached's extended options: `-o word,word=value`.
 
+use super::tls::Words;
 use super::{Shown, number};
 
 /// Words that steer workings of memcached which Larder has not.
@@ -39,6 +40,8 @@ pub(super) struct Extended {
     pub(super) idle_timeout_s: Option<u32>,
     /// What of memcached's workings shows in answers.
     pub(super) shown: Shown,
+    /// What it says of TLS.
+    pub(super) tls: Words,
     /// For the log.
     pub(super) notes: Vec<String>,
 }
@@ -60,11 +63,7 @@ pub(super) fn read(lists: &[String]) -> Result<Extended, String> {
             _ if name.starts_with("ext_") => found.notes.push(format!(
                 "-o {word} has no effect: what does not fit into memory is kept in the data directory"
             )),
-            _ if name.starts_with("ssl_") => {
-                return Err(format!(
-                    "-o {word}: there is no TLS yet; leave it out and put a TLS proxy in front"
-                ));
-            }
+            _ if name.starts_with("ssl_") => found.tls.take(name, value)?,
             _ if is_without_effect(name) => found.notes.push(format!("-o {word} has no effect here")),
             _ => {
                 return Err(format!(

@@ -155,6 +155,9 @@ pub struct Flags {
     /// The secret that the servers of the cluster share
     #[arg(long, value_name = "FILE")]
     pub peer_secret_file: Option<PathBuf>,
+    /// Reach the other servers by TLS, with the certificates of -o ssl_..., each of them verified by ssl_ca_cert
+    #[arg(long)]
+    pub peer_tls: bool,
     /// Metrics, health and a page to look at over HTTP: port (on 127.0.0.1), ip:port, or -1 for any free port
     #[arg(long, value_name = "PORT")]
     pub admin_port: Option<String>,
@@ -190,6 +193,10 @@ pub struct Flags {
     /// Protocol: auto, ascii or binary
     #[arg(short = 'B', long, value_name = "NAME")]
     pub protocol: Option<String>,
+    /// Serve clients by TLS: -o ssl_chain_cert=FILE,ssl_key=FILE names the certificate; -l notls:ADDR goes without,
+    /// -l mtls:ADDR asks clients for theirs
+    #[arg(short = 'Z', long)]
+    pub enable_ssl: bool,
     /// Count by key prefix, which ends at this character
     #[arg(short = 'D', long, value_name = "CHAR", allow_hyphen_values = true)]
     pub delimiter: Option<String>,
@@ -206,8 +213,8 @@ pub struct Flags {
     /// Say more in the log; -vv and -vvv say still more
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// memcached's extended options, with commas: idle_timeout=SECONDS, track_sizes, no_lru_crawler; those
-    /// that mean nothing here are accepted
+    /// memcached's extended options, with commas: idle_timeout=SECONDS, track_sizes, no_lru_crawler,
+    /// ssl_chain_cert=FILE and the others of TLS; those that mean nothing here are accepted
     #[arg(short = 'o', long, value_name = "LIST")]
     pub extended: Vec<String>,
 
@@ -229,8 +236,6 @@ pub struct Flags {
     /// Accepted, no effect: data is kept in --data-dir
     #[arg(short = 'e', long, value_name = "FILE")]
     pub memory_file: Option<PathBuf>,
-    #[arg(short = 'Z', long, hide = true)]
-    pub enable_ssl: bool,
 }
 
 /// Words into flags, with those of a configuration file that `--config` names and `read` reads.

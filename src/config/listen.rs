@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::number;
 use crate::base::limits;
+use crate::base::tls::PeerCerts;
 
 /// One place to listen on. Port 0 takes a free one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +25,25 @@ pub enum ListenAddr {
     },
 }
 
-/// What `-l` says, or the loopback address when it says nothing.
-pub(super) fn addresses(words: &[String], port: u16) -> Result<Vec<ListenAddr>, String> {
+/// One place to listen on, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub address: ListenAddr,
+    /// With TLS, whose certificates are asked for; `None` without TLS.
+    pub tls: Option<PeerCerts>,
+}
+
+/// What `-l` says, or the loopback address when it says nothing; `tls` is what an address has that says nothing of it.
+pub(super) fn addresses(words: &[String], port: u16, tls: Option<PeerCerts>) -> Result<Vec<Listen>, String> {
     if words.is_empty() {
-        return Ok(vec![ListenAddr::Socket((Ipv4Addr::LOCALHOST, port).into())]);
+        let address = ListenAddr::Socket((Ipv4Addr::LOCALHOST, port).into());
+        return Ok(vec![Listen { address, tls }]);
     }
     let found: Vec<_> = words
         .iter()
         .flat_map(|word| word.split(','))
-        .map(|word| address(word, port))
+        .map(|word| one(word, port, tls))
         .collect::<Result<_, _>>()?;
     if found.len() > limits::LISTEN_MAX {
         return Err(format!("-l: {} addresses; write at most {}", found.len(), limits::LISTEN_MAX));
@@ -40,13 +51,21 @@ pub(super) fn addresses(words: &[String], port: u16) -> Result<Vec<ListenAddr>, 
     Ok(found)
 }
 
-/// One address with or without a port.
-fn address(text: &str, default_port: u16) -> Result<ListenAddr, String> {
-    if text.starts_with("mtls:") {
-        return Err(format!("-l {text}: there is no TLS yet; write the address without `mtls:`"));
+/// One address with or without a word about TLS before it.
+fn one(text: &str, default_port: u16, default: Option<PeerCerts>) -> Result<Listen, String> {
+    let prefixes =
+        [("notls:", None), ("btls:", Some(PeerCerts::Unasked)), ("mtls:", Some(PeerCerts::Required))];
+    let named = prefixes.into_iter().find_map(|(prefix, tls)| Some((text.strip_prefix(prefix)?, tls)));
+    let (bare, tls) = named.unwrap_or((text, default));
+    if tls.is_some() && default.is_none() {
+        return Err(format!("-l {text}: there is TLS only with -Z; write that too, or leave the prefix out"));
     }
+    Ok(Listen { address: address(text, bare, default_port)?, tls })
+}
+
+/// One address with or without a port.
+fn address(text: &str, bare: &str, default_port: u16) -> Result<ListenAddr, String> {
     let refusal = || format!("-l {text}: not an address; write ip, name, ip:port, name:port or [ipv6]:port");
-    let bare = text.strip_prefix("notls:").unwrap_or(text);
     let (host, port) = split(bare).ok_or_else(refusal)?;
     let port = port.map_or(Ok(default_port), |port| own_port(text, port))?;
     match host.parse::<IpAddr>() {

@@ -3,7 +3,7 @@
 //! Owns: memcached's flags and Larder's own, their defaults, what they refuse and the words that say so; the
 //! configuration file, which has the same flags (`file`).
 //!
-//! May import: base, route.
+//! May import: base, tls, route.
 //!
 //! Invariants: two stages. `flags` knows what can be written and checks nothing; `resolve` turns it into types, once,
 //! so that nobody behind it checks again. What the machine is like comes in as [`Machine`]: no environment, disk or
@@ -20,6 +20,7 @@ mod number;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::ffi::OsString;
 use std::io;
@@ -28,7 +29,8 @@ use std::path::{Path, PathBuf};
 
 pub use admin_port::Admin;
 pub use flags::{Flags, SERVE_EXAMPLES, VERSION_LINE};
-pub use listen::ListenAddr;
+pub use listen::{Listen, ListenAddr};
+pub use tls::Tls;
 
 use crate::base::space::{DiskLimit, OnFull};
 use crate::route::topology::ServerId;
@@ -65,7 +67,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// TCP addresses; empty for none. Port 0 takes a free one.
-    pub listen: Vec<ListenAddr>,
+    pub listen: Vec<Listen>,
     /// The unix socket; with one there is no TCP.
     pub unix_socket: Option<UnixSocket>,
     /// Connections that wait to be accepted.
@@ -80,6 +82,8 @@ pub struct Network {
     pub idle_timeout_s: Option<u32>,
     /// The file that is told the ports in use.
     pub port_file: Option<PathBuf>,
+    /// Certificates, and what they are for; `None` without TLS.
+    pub tls: Option<Tls>,
 }
 
 /// A unix socket.

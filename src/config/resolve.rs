@@ -4,8 +4,8 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, ListenAddr, Machine, Memory, Network,
-    PlacementChoice, Prefixes, Process, Protocol, UnixSocket, admin_port, extended, listen, number,
+    Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, Listen, Machine, Memory, Network,
+    PlacementChoice, Prefixes, Process, Protocol, Tls, UnixSocket, admin_port, extended, listen, number, tls,
 };
 use crate::base::limits;
 use crate::base::space::{DiskLimit, OnFull};
@@ -23,11 +23,12 @@ const BYTES_PER_MB: u64 = 1024 * 1024;
 pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String> {
     refuse_what_is_missing(&flags)?;
     let extended = extended::read(&flags.extended)?;
-    let network = network(&flags, extended.idle_timeout_s, machine)?;
+    let mut notes = extended.notes;
+    let tls = tls::resolve(extended.tls, &flags, machine, &mut notes)?;
+    let network = network(&flags, extended.idle_timeout_s, tls, machine)?;
     let memory = memory(&flags)?;
     let keep = keep(&flags, machine)?;
-    let mut notes = notes(&flags, &network, &keep);
-    notes.extend(extended.notes);
+    notes.extend(without_effect(&flags, &network, &keep));
     Ok(Config {
         network,
         memory,
@@ -48,16 +49,19 @@ fn refuse_what_is_missing(flags: &Flags) -> Result<(), String> {
     if let Some(port) = flags.udp_port.as_deref().filter(|port| *port != "0") {
         return Err(format!("-U {port}: there is no UDP yet; write -U 0 or leave it out, and use TCP (-p)"));
     }
-    if flags.enable_ssl {
-        return Err("-Z: there is no TLS yet; leave it out and put a TLS proxy in front".into());
-    }
     Ok(())
 }
 
-fn network(flags: &Flags, idle_timeout_s: Option<u32>, machine: &Machine) -> Result<Network, String> {
+fn network(
+    flags: &Flags,
+    idle_timeout_s: Option<u32>,
+    tls: Option<Tls>,
+    machine: &Machine,
+) -> Result<Network, String> {
+    let listen = tcp(flags, tls.as_ref())?;
     let threads = limits::THREADS_DEFAULT_MAX.min(machine.cores).max(1);
     Ok(Network {
-        listen: tcp(flags)?,
+        listen,
         unix_socket: unix_socket(flags, machine)?,
         backlog: count(
             "-b",
@@ -80,6 +84,7 @@ fn network(flags: &Flags, idle_timeout_s: Option<u32>, machine: &Machine) -> Res
         )?,
         idle_timeout_s,
         port_file: machine.port_file.as_deref().map(|path| absolute(path, machine)),
+        tls,
     })
 }
 
@@ -89,9 +94,13 @@ fn count(flag: &str, text: Option<&str>, most: usize, default: usize) -> Result<
 }
 
 /// TCP addresses: none with a unix socket or port 0, but what is written is checked all the same.
-fn tcp(flags: &Flags) -> Result<Vec<ListenAddr>, String> {
+fn tcp(flags: &Flags, tls: Option<&Tls>) -> Result<Vec<Listen>, String> {
     let port = flags.port.as_deref().map_or(Ok(Some(PORT_DEFAULT)), port)?;
-    let listen = listen::addresses(&flags.listen, port.unwrap_or(0))?;
+    let by_default = tls.and_then(Tls::for_clients);
+    let listen = listen::addresses(&flags.listen, port.unwrap_or(0), by_default)?;
+    if let Some(tls) = tls {
+        tls.refuse_certs_without_ca(&listen)?;
+    }
     Ok(if port.is_some() && flags.unix_socket.is_none() { listen } else { Vec::new() })
 }
 
@@ -327,7 +336,7 @@ fn process(flags: &Flags, machine: &Machine) -> Result<Process, String> {
 }
 
 /// What was accepted and has no effect.
-fn notes(flags: &Flags, network: &Network, keep: &Keep) -> Vec<String> {
+fn without_effect(flags: &Flags, network: &Network, keep: &Keep) -> Vec<String> {
     let keeps_data = *keep != Keep::Nothing;
     let names_tcp = flags.port.is_some() || !flags.listen.is_empty();
     [
@@ -358,6 +367,6 @@ fn notes(flags: &Flags, network: &Network, keep: &Keep) -> Vec<String> {
 }
 
 /// Fixed before a daemon changes its directory.
-fn absolute(path: &Path, machine: &Machine) -> PathBuf {
+pub(super) fn absolute(path: &Path, machine: &Machine) -> PathBuf {
     machine.working_dir.join(path).components().collect()
 }

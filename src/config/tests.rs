@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::*;
+#[cfg(feature = "tls")]
+use crate::base::tls::PeerCerts;
 
 fn machine() -> Machine {
     Machine { cores: 8, working_dir: PathBuf::from("/srv/here"), port_file: None, sasl_file: None }
@@ -27,12 +29,16 @@ fn check<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-fn socket(text: &str) -> ListenAddr {
-    ListenAddr::Socket(text.parse().unwrap())
+fn plain(address: ListenAddr) -> Listen {
+    Listen { address, tls: None }
 }
 
-fn name(host: &str, port: u16) -> ListenAddr {
-    ListenAddr::Name { host: host.to_owned(), port }
+fn socket(text: &str) -> Listen {
+    plain(ListenAddr::Socket(text.parse().unwrap()))
+}
+
+fn name(host: &str, port: u16) -> Listen {
+    plain(ListenAddr::Name { host: host.to_owned(), port })
 }
 
 #[test]
@@ -47,6 +53,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
             turn_requests: 20,
             idle_timeout_s: None,
             port_file: None,
+            tls: None,
         },
         memory: Memory { bytes: 64 << 20, item_bytes_max: 1 << 20, evict: true },
         keep: Keep::Data(Data {
@@ -107,11 +114,43 @@ fn tcp_addresses() {
             ("--listen=localhost", vec![name("localhost", 11211)]),
             ("-l cache-1.example.org:5", vec![name("cache-1.example.org", 5)]),
             ("-l fooble", vec![name("fooble", 11211)]),
-            ("-l *", vec![ListenAddr::All { port: 11211 }]),
-            ("-l *:5", vec![ListenAddr::All { port: 5 }]),
+            ("-l *", vec![plain(ListenAddr::All { port: 11211 })]),
+            ("-l *:5", vec![plain(ListenAddr::All { port: 5 })]),
             ("-l notls:127.0.0.1:5", vec![socket("127.0.0.1:5")]),
         ],
     );
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn tls() {
+    let tls = |line| config(line).network.tls.unwrap();
+    let plainest = tls("-Z -o ssl_chain_cert=c.pem");
+    assert_eq!((plainest.chain, plainest.ca), (PathBuf::from("/srv/here/c.pem"), None));
+    assert_eq!(plainest.key, PathBuf::from("/srv/here/c.pem"), "it may be in the same file");
+    assert_eq!((plainest.write_bytes, plainest.only_tls13, plainest.keeps_sessions), (16384, false, false));
+    let full =
+        tls("--enable-ssl -o ssl_chain_cert=c,ssl_key=/k,ssl_keyformat=DER,ssl_ca_cert=a,ssl_verify_mode=2 \
+         -o ssl_min_version=tlsv1.3,ssl_wbuf_size=64,ssl_session_cache,ssl_ciphers=HIGH:!aNULL");
+    assert_eq!((full.key, full.key_is_der), (PathBuf::from("/k"), true));
+    assert_eq!((full.peer_certs, full.shown.verify_bits), (PeerCerts::Required, 3));
+    assert_eq!((full.write_bytes, full.only_tls13, full.keeps_sessions), (65536, true, true));
+    assert!(config("-o ssl_key=x").network.tls.is_none(), "without -Z there is none");
+    let notes = |line| config(line).notes.join("\n");
+    assert!(notes("-o ssl_key=x").contains("without -Z"));
+    assert!(notes("-Z -o ssl_chain_cert=c,ssl_min_version=0").contains("taken as tlsv1.2"));
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn addresses_with_a_word_about_tls() {
+    use PeerCerts::{Required, Unasked, Welcome};
+    let asked = |line| config(line).network.listen.into_iter().map(|listen| listen.tls).collect::<Vec<_>>();
+    let by_mode =
+        "-Z -o ssl_chain_cert=c,ssl_ca_cert=a,ssl_verify_mode=1 -l 127.0.0.1,notls:::1,btls:::2,mtls:::3";
+    assert_eq!(asked(by_mode), [Some(Welcome), None, Some(Unasked), Some(Required)]);
+    assert_eq!(asked("-Z -o ssl_chain_cert=c"), [Some(Unasked)]);
+    assert_eq!(asked("-o ssl_chain_cert=c,ssl_ca_cert=a,ssl_verify_mode=2"), [None]);
 }
 
 #[test]
@@ -338,6 +377,19 @@ fn what_has_no_effect_is_told() {
 }
 
 /// What is written, and two things that its refusal says.
+#[cfg(feature = "tls")]
+const TLS_REFUSALS: &[(&str, [&str; 2])] = &[
+    ("-Z", ["which certificate", "ssl_chain_cert=FILE"]),
+    ("-Z -o ssl_chain_cert=c,ssl_verify_mode=1", ["which CA", "ssl_ca_cert=FILE"]),
+    ("-Z -o ssl_chain_cert=c -l mtls:::1", ["which CA", "ssl_ca_cert=FILE"]),
+    ("--peer-tls -o ssl_chain_cert=c,ssl_ca_cert=a", ["--peer-tls", "--cluster FILE"]),
+    ("--cluster m --server-id 1 --peer-secret-file s --peer-tls", ["--peer-tls", "ssl_chain_cert=FILE"]),
+    (
+        "--cluster m --server-id 1 --peer-secret-file s --peer-tls -o ssl_chain_cert=c",
+        ["--peer-tls", "ssl_ca_cert=FILE"],
+    ),
+];
+
 const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-p x", ["-p x", "1 to 65535"]),
     ("-p 65536", ["-p 65536", "1 to 65535"]),
@@ -357,7 +409,7 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-l [::1", ["-l [::1", "[ipv6]:port"]),
     ("-l foo!", ["-l foo!", "not an address"]),
     ("-s /tmp/x -l foo!", ["-l foo!", "not an address"]),
-    ("-l mtls:127.0.0.1", ["mtls", "no TLS yet"]),
+    ("-l mtls:127.0.0.1", ["mtls", "-Z"]),
     ("-s x -a 9", ["-a 9", "octal"]),
     ("-a 1777", ["-a 1777", "octal"]),
     ("-t 0", ["-t 0", "from 1 to"]),
@@ -382,14 +434,18 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-S", ["no users", "-Y FILE"]),
     ("-S -Y users -B ascii", ["-S", "-B auto"]),
     ("-Y users -B binary", ["-Y", "write -S too"]),
-    ("-Z", ["no TLS yet", "proxy"]),
     ("-D ab", ["-D ab", "one ASCII character"]),
     ("-D", ["--delimiter", "value is missing"]),
     ("-o bogus", ["-o bogus", "idle_timeout"]),
     ("-o modern,nolru", ["-o nolru", "no such option"]),
     ("-o idle_timeout", ["idle_timeout", "seconds are missing"]),
     ("-o idle_timeout=x", ["idle_timeout x", "whole number"]),
-    ("-o ssl_key=x", ["ssl_key", "no TLS yet"]),
+    ("-o ssl_key", ["ssl_key", "value is missing"]),
+    ("-o ssl_colour=red", ["ssl_colour", "no such option"]),
+    ("-o ssl_verify_mode=4", ["ssl_verify_mode=4", "2 (require)"]),
+    ("-o ssl_min_version=tlsv1.4", ["ssl_min_version=tlsv1.4", "tlsv1.2 or tlsv1.3"]),
+    ("-o ssl_keyformat=ENGINE", ["ssl_keyformat=ENGINE", "PEM or DER"]),
+    ("-o ssl_wbuf_size=0", ["ssl_wbuf_size 0", "from 1 to 1024"]),
     ("--fsync sometimes", ["--fsync sometimes", "always, everysec or never"]),
     ("--memory-only --fsync always", ["--memory-only", "--fsync"]),
     ("--memory-only --data-dir x", ["--memory-only", "--data-dir"]),
@@ -415,7 +471,9 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
 
 #[test]
 fn refusals_are_one_line_that_says_what_to_write() {
-    for (line, texts) in REFUSALS {
+    #[cfg(not(feature = "tls"))]
+    const TLS_REFUSALS: &[(&str, [&str; 2])] = &[("-Z -o ssl_chain_cert=c", ["-Z", "without TLS"])];
+    for (line, texts) in REFUSALS.iter().chain(TLS_REFUSALS) {
         let Err(Stop::Refusal(refusal)) = read_line(line) else { panic!("larder {line} is not refused") };
         assert!(texts.iter().all(|text| refusal.contains(text)), "larder {line}: {refusal}");
         assert_eq!(refusal.lines().count(), 1, "larder {line}: {refusal}");

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::watch::Watchers;
+use crate::base::tls::TlsCounts;
 
 /// What is known of one connection or listener.
 #[derive(Debug)]
@@ -30,9 +31,16 @@ pub struct Registry {
     pub rejected: AtomicU64,
     /// Connections accepted since the start or the last reset.
     pub accepted: AtomicU64,
+    /// What passed by TLS.
+    pub tls: Arc<TlsCounts>,
 }
 
 impl Registry {
+    /// One that shows these counts.
+    pub fn counting(tls: Arc<TlsCounts>) -> Registry {
+        Registry { tls, ..Registry::default() }
+    }
+
     /// Enters a connection; its number and entry.
     pub fn enter(&self, address: String, listen_address: Option<Arc<str>>, now_s: u32) -> (u64, Arc<Entry>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;

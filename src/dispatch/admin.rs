@@ -65,6 +65,7 @@ impl Dispatch {
             }
             Command::Tuning(Tuning::Crawl) if self.crawler.is_enabled.load(Ordering::Relaxed) => texts::OK,
             Command::Tuning(Tuning::Crawl) => texts::CRAWLER_OFF,
+            Command::Tuning(Tuning::RefreshCerts) => return self.refresh_certs(form, out),
             Command::Watch(words) => return self.watch(words, ask, out),
             Command::Own(own) => return self.own(own, ask, out),
             Command::Keyed(..) | Command::Read(..) | Command::SaslMechanisms | Command::Sasl(_) => {
@@ -121,6 +122,16 @@ impl Dispatch {
 
     fn show_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
         self.write_stats(topic, form, ask.now, out);
+        out.seal(Lsn::ZERO);
+        Verdict::Done
+    }
+
+    fn refresh_certs(&self, form: &Form<'_>, out: &mut Outbox) -> Verdict {
+        match self.control.refresh_certs() {
+            None => proto::encode_text(form, texts::NO_TLS, out),
+            Some(Ok(())) => proto::encode_text(form, texts::OK, out),
+            Some(Err(why)) => proto::encode_text(form, format!("{why}\r\n").as_bytes(), out),
+        }
         out.seal(Lsn::ZERO);
         Verdict::Done
     }

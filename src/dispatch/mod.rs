@@ -44,6 +44,13 @@ pub trait Control: Send + Sync {
     fn shut_down(&self);
     /// Wakes this worker when the log's safe LSN rises.
     fn want_wake(&self, worker: usize);
+    /// Reads the certificates of TLS again, which new connections meet; `None` without TLS.
+    ///
+    /// # Errors
+    /// What is wrong with them: the old ones stay.
+    fn refresh_certs(&self) -> Option<Result<(), String>> {
+        None
+    }
 }
 
 /// The server's backend: groups behind a placement.
@@ -186,6 +193,7 @@ impl Dispatch {
             traffic.reset();
         }
         self.prefixes.clear();
+        self.registry.tls.reset();
         let own =
             [&self.flushes, &self.broken_values, &self.inspections, &self.auth_commands, &self.auth_errors];
         let watchers = &self.registry.watchers;

@@ -24,6 +24,9 @@ pub(super) const MEMCACHED_VERSION: &str = "1.6.45";
 /// What memcached calls a page: `stats slabs` counts the memory in use in these. Tools pass over a class of none.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// Whether sessions of TLS are kept: then they are counted.
+pub type KeepsSessions = bool;
+
 /// What is shown of the configuration.
 #[derive(Debug, Default)]
 pub struct Settings {
@@ -39,6 +42,8 @@ pub struct Settings {
     pub shown: config::Shown,
     /// Idle timeout, seconds; 0 for none.
     pub idle_timeout_s: u32,
+    /// Whether clients come in by TLS, and then whether their sessions are kept.
+    pub tls: Option<KeepsSessions>,
     /// The lines of `stats settings`, but for `maxbytes`, which can change.
     pub lines: Vec<(&'static str, String)>,
     /// The durability level as the command line names it.
@@ -192,6 +197,9 @@ impl Dispatch {
             ("log_watcher_sent", watchers.sent.load(Ordering::Relaxed)),
             ("log_watchers", watchers.count() as u64),
         ]);
+        if let Some(keeps_sessions) = self.settings.tls {
+            self.tls(table, keeps_sessions, now);
+        }
         table.zeros(&["unexpected_napi_ids", "round_robin_fallback"]);
         table.rows(&[
             ("bytes", totals.figures.item_bytes),
@@ -245,6 +253,17 @@ impl Dispatch {
             "read_buf_oom",
             "reserved_fds",
         ]);
+    }
+
+    fn tls(&self, table: &mut Table<'_>, keeps_sessions: KeepsSessions, now: UnixMs) {
+        let counts = &self.registry.tls;
+        if keeps_sessions {
+            table.row("ssl_new_sessions", counts.new_sessions.load(Ordering::Relaxed));
+        }
+        table.row("ssl_handshake_errors", counts.handshake_errors.load(Ordering::Relaxed));
+        table.row("ssl_proto_errors", counts.protocol_errors.load(Ordering::Relaxed));
+        let since_s = now.seconds().saturating_sub(counts.refreshed_s.load(Ordering::Relaxed));
+        table.row("time_since_server_cert_refresh", since_s);
     }
 
     fn settings(&self, table: &mut Table<'_>) {

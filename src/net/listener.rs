@@ -13,6 +13,7 @@ use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::door::Door;
 use super::stream::{Accepted, Stream};
 use super::{Wake, poll_and_wake};
 use crate::base::fault::{Fault, FaultKind};
@@ -24,10 +25,10 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// A bound socket that nobody accepts from yet.
 #[derive(Debug)]
 pub enum Bound {
-    /// TCP and its real address.
-    Tcp(std::net::TcpListener, SocketAddr),
+    /// TCP and its real address; behind TLS, if there is a door.
+    Tcp(std::net::TcpListener, SocketAddr, Option<Arc<Door>>),
     /// As TCP, for other servers.
-    Peer(std::net::TcpListener, SocketAddr),
+    Peer(std::net::TcpListener, SocketAddr, Option<Arc<Door>>),
     /// A unix socket and its file, which goes with it.
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
@@ -43,8 +44,8 @@ impl Drop for SocketFile {
 }
 
 impl Bound {
-    /// Binds a TCP address; port 0 takes a free one.
-    pub fn tcp(address: SocketAddr, backlog: i32) -> Result<Bound, Fault> {
+    /// Binds a TCP address; port 0 takes a free one. With a door, who comes in speaks TLS.
+    pub fn tcp(address: SocketAddr, backlog: i32, door: Option<&Arc<Door>>) -> Result<Bound, Fault> {
         let bind = || -> io::Result<(std::net::TcpListener, SocketAddr)> {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_reuse_address(true)?;
@@ -64,7 +65,7 @@ impl Bound {
                 format!("cannot listen on {address}: {error}; choose another -l or -p"),
             )
         })?;
-        Ok(Bound::Tcp(listener, real))
+        Ok(Bound::Tcp(listener, real, door.cloned()))
     }
 
     /// Binds a unix socket, replacing a stale one that nobody listens on. `mode` is the access mask (`-a`).
@@ -94,7 +95,7 @@ impl Bound {
     /// The address as `stats conns` writes it.
     pub fn address(&self) -> String {
         match self {
-            Bound::Tcp(_, address) | Bound::Peer(_, address) => format!("tcp:{address}"),
+            Bound::Tcp(_, address, _) | Bound::Peer(_, address, _) => format!("tcp:{address}"),
             Bound::Unix(_, file) => format!("unix:{}", file.0.display()),
         }
     }
@@ -104,7 +105,7 @@ impl Bound {
 type IsPeer = bool;
 
 enum Socketed {
-    Tcp(TcpListener, Arc<str>, IsPeer),
+    Tcp(TcpListener, Arc<str>, IsPeer, Option<Arc<Door>>),
     Unix(UnixListener, Arc<str>, #[expect(dead_code, reason = "kept for its drop")] SocketFile),
 }
 
@@ -139,8 +140,12 @@ impl Listener {
             let address: Arc<str> = one.address().into();
             registry.enter(address.to_string(), None, 0);
             let mut socket = match one {
-                Bound::Tcp(socket, _) => Socketed::Tcp(TcpListener::from_std(socket), address, false),
-                Bound::Peer(socket, _) => Socketed::Tcp(TcpListener::from_std(socket), address, true),
+                Bound::Tcp(socket, _, door) => {
+                    Socketed::Tcp(TcpListener::from_std(socket), address, false, door)
+                }
+                Bound::Peer(socket, _, door) => {
+                    Socketed::Tcp(TcpListener::from_std(socket), address, true, door)
+                }
                 Bound::Unix(socket, file) => Socketed::Unix(UnixListener::from_std(socket), address, file),
             };
             match &mut socket {
@@ -190,12 +195,16 @@ impl Listener {
 
     fn accept(&mut self, index: usize) -> io::Result<Option<Accepted>> {
         Ok(match self.sockets.get_mut(index) {
-            Some(Socketed::Tcp(socket, listen_address, is_peer)) => {
+            Some(Socketed::Tcp(socket, listen_address, is_peer, door)) => {
                 let (stream, peer) = socket.accept()?;
                 stream.set_nodelay(true).unwrap_or_default();
                 let listen_address = Arc::clone(listen_address);
-                let (stream, address) = (Stream::Tcp(stream), format!("tcp:{peer}"));
-                Some(Accepted { stream, address, listen_address, is_peer: *is_peer })
+                let (address, is_peer) = (format!("tcp:{peer}"), *is_peer);
+                let stream = match door {
+                    Some(door) => door.accept(stream)?,
+                    None => Stream::Tcp(stream),
+                };
+                Some(Accepted { stream, address, listen_address, is_peer })
             }
             Some(Socketed::Unix(socket, listen_address, _)) => {
                 let (stream, _) = socket.accept()?;
@@ -218,7 +227,10 @@ impl Listener {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.open_max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.registry.rejected.fetch_add(1, Ordering::Relaxed);
-            let _ = accepted.stream.write(crate::proto::texts::TOO_MANY_CONNECTIONS);
+            // Who expects TLS could not read it.
+            if !accepted.stream.is_handshaking() {
+                let _ = accepted.stream.write(crate::proto::texts::TOO_MANY_CONNECTIONS);
+            }
             return;
         }
         self.registry.accepted.fetch_add(1, Ordering::Relaxed);

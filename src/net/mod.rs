@@ -1,8 +1,9 @@
 //! Sockets and event loops: the only room that names mio and socket2.
 //!
-//! Owns: the [`listener`], the [`worker`]s with their sockets, those between servers (`peers`), and the wakers that reach a worker from other threads.
+//! Owns: the [`listener`], the [`worker`]s with their sockets, those between servers (`peers`), where TLS begins ([`door`]),
+//! and the wakers that reach a worker from other threads.
 //!
-//! May import: base, proto, conn and peer; the [`crate::conn::Backend`] is handed in.
+//! May import: base, proto, tls, conn and peer; the [`crate::conn::Backend`] is handed in.
 //!
 //! Invariants: no parsing, no semantics. A worker never blocks but in its poll. One read and one write per connection
 //! and turn; a turn gives each connection a bounded share. mio is edge triggered: a read that returns less than was
@@ -10,11 +11,13 @@
 //!
 //! Start reading at [`worker::Worker::run`].
 
+pub mod door;
 pub mod listener;
 mod peers;
 pub mod stream;
 pub mod worker;
 
+pub use door::{Dialer, Door};
 pub use listener::{Bound, Listener};
 pub use worker::{Settings, Worker};
 

@@ -1,7 +1,7 @@
 //! The sockets between servers: those that this worker asks by, and those that it answers on.
 
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
+use super::door::Dialer;
 use super::stream::Stream;
 use crate::base::errand::Errand;
 use crate::base::limits::{PEER_SESSIONS_MAX, READ_BYTES};
@@ -33,7 +34,7 @@ const PARKED_PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection to another server.
 struct LinkSocket {
-    stream: TcpStream,
+    stream: Stream,
     is_connected: bool,
     is_readable: bool,
     /// The other side has sent all it will.
@@ -58,6 +59,8 @@ struct SessionSocket {
 /// What one worker has to do with other servers.
 pub(super) struct Peers {
     roster: Arc<Roster>,
+    /// How the others are reached by TLS, if they are.
+    dialer: Option<Arc<Dialer>>,
     /// What of the roster is known here.
     epoch: u64,
     desk: Desk,
@@ -72,9 +75,10 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(roster: Arc<Roster>) -> Peers {
+    pub(super) fn new(roster: Arc<Roster>, dialer: Option<Arc<Dialer>>) -> Peers {
         Peers {
             roster,
+            dialer,
             epoch: 0,
             desk: Desk::default(),
             addresses: BTreeMap::new(),
@@ -135,8 +139,10 @@ impl Peers {
             link.is_closed |= event.is_read_closed() || event.is_error();
             link.is_readable |= event.is_readable() || link.is_closed;
             link.is_stuck &= !event.is_writable();
-            if let Err(why) = link.note_connected() {
-                self.close_link(server, &why);
+            match link.note_connected() {
+                Ok(()) if link.is_connected && event.is_writable() => link.stream.note_writable(),
+                Ok(()) => {}
+                Err(why) => self.close_link(server, &why),
             }
         } else if let Some(key) = token.checked_sub(SESSION_TOKENS)
             && let Some(socket) = self.sessions.get_mut(key)
@@ -144,6 +150,9 @@ impl Peers {
             socket.is_closed |= event.is_read_closed() || event.is_error();
             socket.is_readable |= event.is_readable() || socket.is_closed;
             socket.is_stuck &= !event.is_writable();
+            if event.is_writable() {
+                socket.stream.note_writable();
+            }
             self.queue(key);
         }
     }
@@ -262,7 +271,8 @@ impl Peers {
             match socket.stream.read(&mut self.scratch) {
                 Ok(0) => return self.close_session(key),
                 Ok(count) => {
-                    socket.is_readable = count == self.scratch.len() || socket.is_closed;
+                    socket.is_readable =
+                        socket.stream.has_more(count, self.scratch.len()) || socket.is_closed;
                     let received = self.scratch.get(..count).unwrap_or_default();
                     socket.progress = socket.session.turn(received, frames_max, now, owner, roster);
                 }
@@ -310,11 +320,15 @@ impl Peers {
         let now_ms = self.now_ms();
         let Some(link) = self.desk.link(server) else { return };
         link.opening(now_ms, &self.roster);
-        let open = || -> io::Result<TcpStream> {
+        let open = || -> io::Result<Stream> {
             let address = self.addresses.get(&server).ok_or(io::ErrorKind::AddrNotAvailable)?;
-            let mut stream = TcpStream::connect(*address)?;
+            let socket = TcpStream::connect(*address)?;
+            let mut stream = match &self.dialer {
+                Some(dialer) => dialer.connect(socket, server)?,
+                None => Stream::Tcp(socket),
+            };
             let token = Token(LINK_TOKENS + usize::from(server));
-            registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+            registry.register(stream.source(), token, Interest::READABLE | Interest::WRITABLE)?;
             Ok(stream)
         };
         match open() {
@@ -349,7 +363,7 @@ impl Peers {
             match link.stream.read(&mut self.scratch) {
                 Ok(0) => return Err("it has closed the connection".into()),
                 Ok(count) => {
-                    link.is_readable = count == self.scratch.len() || link.is_closed;
+                    link.is_readable = link.stream.has_more(count, self.scratch.len()) || link.is_closed;
                     let received = self.scratch.get(..count).unwrap_or_default();
                     self.desk.receive(server, received, &self.roster, now_ms)?;
                     if !link.is_readable {
@@ -382,6 +396,7 @@ impl Peers {
             return Ok(());
         };
         let Some(link) = self.desk.link(server) else { return Ok(()) };
+        socket.is_stuck &= !socket.stream.take_opened();
         while !socket.is_stuck {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let count = link.ready(&mut slices);
@@ -416,12 +431,13 @@ impl LinkSocket {
         if self.is_connected {
             return Ok(());
         }
-        if let Some(error) = self.stream.take_error().map_err(|error| error.to_string())? {
+        let Some(socket) = self.stream.tcp() else { return Ok(()) };
+        if let Some(error) = socket.take_error().map_err(|error| error.to_string())? {
             return Err(error.to_string());
         }
-        self.is_connected = self.stream.peer_addr().is_ok();
+        self.is_connected = socket.peer_addr().is_ok();
         if self.is_connected {
-            self.stream.set_nodelay(true).unwrap_or_default();
+            socket.set_nodelay(true).unwrap_or_default();
         }
         Ok(())
     }
@@ -429,6 +445,7 @@ impl LinkSocket {
 
 impl SessionSocket {
     fn write_ready(&mut self) -> io::Result<()> {
+        self.is_stuck &= !self.stream.take_opened();
         while !self.is_stuck && !self.session.ready().is_empty() {
             let offered = self.session.ready().len();
             match self.stream.write(self.session.ready()) {

@@ -1,9 +1,11 @@
-//! A client's socket, TCP or unix.
+//! A client's socket, TCP, behind TLS or unix.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use mio::net::{TcpStream, UnixStream};
+
+use crate::tls::Secured;
 
 /// An accepted socket.
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Over a unix socket.
     Unix(UnixStream),
+    /// Over TCP, behind TLS.
+    Tls(Box<Secured<TcpStream>>),
 }
 
 /// An accepted socket and where it came from.
@@ -33,6 +37,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
         }
     }
 
@@ -41,6 +46,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),
             Stream::Unix(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
         }
     }
 
@@ -49,6 +55,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.write_vectored(slices),
             Stream::Unix(stream) => stream.write_vectored(slices),
+            Stream::Tls(stream) => stream.write_vectored(slices),
         }
     }
 
@@ -57,6 +64,45 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream,
             Stream::Unix(stream) => stream,
+            Stream::Tls(stream) => stream.socket_mut(),
+        }
+    }
+
+    /// Whether more may be there to read without a new event, after a read of `count` bytes where `asked` were asked
+    /// for: a socket that gave less is drained, but TLS may have kept something, or have read no more than its share.
+    pub fn has_more(&self, count: usize, asked: usize) -> bool {
+        match self {
+            Stream::Tls(stream) => stream.has_more(),
+            Stream::Tcp(_) | Stream::Unix(_) => count == asked,
+        }
+    }
+
+    /// The socket takes bytes again: what TLS itself has to say goes first. A failure shows at the next read or write.
+    pub fn note_writable(&mut self) {
+        if let Stream::Tls(stream) = self {
+            let _ = stream.flush_own();
+        }
+    }
+
+    /// Whether nothing can be asked yet, since TLS is being agreed on.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.is_handshaking())
+    }
+
+    /// Whether TLS was agreed on since this was asked last: what had to wait for it can be written.
+    pub fn take_opened(&mut self) -> bool {
+        match self {
+            Stream::Tls(stream) => stream.take_opened(),
+            Stream::Tcp(_) | Stream::Unix(_) => false,
+        }
+    }
+
+    /// The TCP socket, if it is one.
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Stream::Tcp(stream) => Some(stream),
+            Stream::Tls(stream) => Some(stream.socket()),
+            Stream::Unix(_) => None,
         }
     }
 }

@@ -9,10 +9,11 @@ use crossbeam_channel::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::door::Dialer;
 use super::peers::Peers;
 use super::stream::{Accepted, Stream};
 use super::{WAKE, Wake, poll_and_wake};
-use crate::base::limits::READ_BYTES;
+use crate::base::limits::{READ_BYTES, TLS_HANDSHAKE_S};
 use crate::base::lsn::Lsn;
 use crate::base::time::{Clock, UnixMs};
 use crate::conn::outbox::SLICES_MAX;
@@ -93,6 +94,9 @@ pub struct Worker<B> {
     stop: Arc<AtomicBool>,
     settings: Settings,
     idle_checked_s: u32,
+    /// Connections that are agreeing on TLS, or were a moment ago.
+    greeting: Vec<usize>,
+    greeting_checked_s: u32,
     /// What it has to do with other servers, if there are any.
     others: Option<Box<Peers>>,
 }
@@ -113,6 +117,8 @@ pub struct Surroundings<B> {
     pub settings: Settings,
     /// The other servers, if there are any.
     pub roster: Option<Arc<Roster>>,
+    /// How they are reached by TLS, if they are.
+    pub dialer: Option<Arc<Dialer>>,
 }
 
 impl<B> Surroundings<B> {
@@ -126,6 +132,7 @@ impl<B> Surroundings<B> {
             stop: Arc::clone(&self.stop),
             settings: self.settings,
             roster: self.roster.clone(),
+            dialer: self.dialer.clone(),
         }
     }
 }
@@ -159,7 +166,9 @@ impl<B: Backend + Owner> Worker<B> {
             stop: around.stop,
             settings: around.settings,
             idle_checked_s: 0,
-            others: around.roster.map(|roster| Box::new(Peers::new(roster))),
+            greeting: Vec::new(),
+            greeting_checked_s: 0,
+            others: around.roster.map(|roster| Box::new(Peers::new(roster, around.dialer))),
         })
     }
 
@@ -210,6 +219,7 @@ impl<B: Backend + Owner> Worker<B> {
         self.let_go();
         self.tell_watchers(now);
         self.close_idle(now);
+        self.close_overdue(now);
     }
 
     fn pause(&self) -> Option<Duration> {
@@ -219,7 +229,7 @@ impl<B: Backend + Owner> Worker<B> {
         if !self.parked.is_empty() {
             return Some(PARKED_PAUSE);
         }
-        let idle = (self.settings.idle_timeout_s > 0).then_some(IDLE_PAUSE);
+        let idle = (self.settings.idle_timeout_s > 0 || !self.greeting.is_empty()).then_some(IDLE_PAUSE);
         let others = self.others.as_ref().and_then(|others| others.pause());
         [idle, others].into_iter().flatten().min()
     }
@@ -229,9 +239,9 @@ impl<B: Backend + Owner> Worker<B> {
         let Some(peer) = self.peers.get_mut(event.token().0) else { return };
         peer.readable |= event.is_readable();
         peer.read_closed |= event.is_read_closed() || event.is_error();
-        if event.is_writable() && peer.stuck {
-            peer.stuck = false;
-            if !std::mem::replace(&mut peer.waits, true) {
+        if event.is_writable() {
+            peer.stream.note_writable();
+            if std::mem::take(&mut peer.stuck) && !std::mem::replace(&mut peer.waits, true) {
                 self.waiting.push(event.token().0);
             }
         }
@@ -251,7 +261,7 @@ impl<B: Backend + Owner> Worker<B> {
             match peer.stream.read(&mut self.scratch) {
                 Ok(0) => peer.progress = Progress::Closing,
                 Ok(count) => {
-                    peer.readable = count == self.scratch.len() || peer.read_closed;
+                    peer.readable = peer.stream.has_more(count, self.scratch.len()) || peer.read_closed;
                     self.traffic.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
                     peer.entry.last_request_s.store(now.seconds(), Ordering::Relaxed);
                     let received = self.scratch.get(..count).unwrap_or_default();
@@ -421,6 +431,9 @@ impl<B: Backend + Owner> Worker<B> {
                 self.open.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
+            if stream.is_handshaking() {
+                self.greeting.push(key);
+            }
             slot.insert(Peer {
                 stream,
                 connection,
@@ -450,6 +463,28 @@ impl<B: Backend + Owner> Worker<B> {
         self.registry.leave(peer.connection.session.id);
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.backend.repin(peer.pinned_bytes, 0);
+    }
+
+    /// Closes connections that take too long to agree on TLS, about once a second. Until they have, none has a request.
+    fn close_overdue(&mut self, now: UnixMs) {
+        if self.greeting.is_empty() || self.greeting_checked_s == now.seconds() {
+            return;
+        }
+        self.greeting_checked_s = now.seconds();
+        let mut greeting = std::mem::take(&mut self.greeting);
+        greeting.sort_unstable();
+        greeting.dedup();
+        for key in greeting {
+            let Some(peer) = self.peers.get(key).filter(|peer| peer.stream.is_handshaking()) else {
+                continue;
+            };
+            let since_s = peer.entry.last_request_s.load(Ordering::Relaxed);
+            if now.seconds().saturating_sub(since_s) > TLS_HANDSHAKE_S {
+                self.close(key, Reason::Error);
+            } else {
+                self.greeting.push(key);
+            }
+        }
     }
 
     /// Closes connections that have been silent for too long, about once a second.

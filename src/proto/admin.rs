@@ -41,7 +41,7 @@ pub(super) fn decode<'a>(verb: &[u8], args: &'a [u8], limits: &Limits) -> Option
         b"lru" => (quietly, lru(args).map(tuning)),
         b"slabs" => (quietly, slabs(args).map(tuning)),
         b"extstore" => (quietly, extstore(args).map(tuning)),
-        b"refresh_certs" => (quietly, Ok(tuning(texts::NO_TLS))),
+        b"refresh_certs" => (quietly, Ok(Command::Tuning(Tuning::RefreshCerts))),
         _ => return None,
     };
     Some(match parsed {

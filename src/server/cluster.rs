@@ -8,14 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::certificates::Certificates;
 use super::patience::patiently;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::TOPOLOGY_BYTES_MAX;
 use crate::base::lsn::GroupId;
-use crate::config::{self, Config, Keep, ListenAddr};
+use crate::config::{self, Config, Keep, Listen, ListenAddr, Tls};
 use crate::dispatch::cluster::{Cluster, MapSource};
 use crate::group::Group;
-use crate::net::Bound;
+use crate::net::{Bound, door::NameOf};
 use crate::peer::{Facts, Roster, Secret};
 use crate::route::topology::{self, Address, Holdings, Proposal, ServerId, Topology, Verdict};
 use crate::store::Transfers;
@@ -83,7 +84,9 @@ impl Plan {
         let listens_by_map = config.cluster.as_ref().is_some_and(|cluster| cluster.listens_by_map);
         if let Some(server) = map.server(self.own).filter(|_| listens_by_map) {
             let host = server.client.host().trim_matches(['[', ']']).to_owned();
-            config.network.listen = vec![ListenAddr::Name { host, port: server.client.port() }];
+            let address = ListenAddr::Name { host, port: server.client.port() };
+            let tls = config.network.tls.as_ref().and_then(Tls::for_clients);
+            config.network.listen = vec![Listen { address, tls }];
         }
         Ok(config)
     }
@@ -124,16 +127,31 @@ impl Plan {
 }
 
 /// Binds the address for other servers.
-pub(super) fn bind(cluster: &Cluster, backlog: u32) -> Result<Vec<Bound>, Fault> {
+pub(super) fn bind(
+    cluster: &Cluster,
+    backlog: u32,
+    certificates: Option<&Arc<Certificates>>,
+) -> Result<Vec<Bound>, Fault> {
     let map = cluster.map();
     let Some(server) = map.server(cluster.own) else { return Ok(Vec::new()) };
     let found = resolve(&server.peer).map_err(|why| {
         Fault::new(FaultKind::Unusable, format!("server {}: peer address {}: {why}", server.id, server.peer))
     })?;
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-    Ok(match patiently(|| Bound::tcp(found, backlog))? {
-        Bound::Tcp(listener, address) => vec![Bound::Peer(listener, address)],
+    let door = certificates.and_then(|certificates| certificates.peer_door.as_ref());
+    Ok(match patiently(|| Bound::tcp(found, backlog, door))? {
+        Bound::Tcp(listener, address, door) => vec![Bound::Peer(listener, address, door)],
         _ => Vec::new(),
+    })
+}
+
+/// What a server's certificate must name: the host or IP address of its peer address in the map in force.
+pub(super) fn name_of(cluster: &Arc<Cluster>) -> NameOf {
+    let cluster = Arc::clone(cluster);
+    Box::new(move |number| {
+        let map = cluster.map();
+        let server = map.server(ServerId::new(number.into())?)?;
+        Some(server.peer.host().trim_matches(['[', ']']).to_owned())
     })
 }
 

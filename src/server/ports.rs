@@ -1,41 +1,45 @@
 //! Where clients come in: addresses bound, and told to whoever asked for a free one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
+use super::certificates::Certificates;
 use super::patience::patiently;
 
 use crate::base::fault::{Fault, FaultKind};
 use crate::config::{ListenAddr, Network};
-use crate::net::Bound;
+use crate::net::{Bound, Door};
 
 /// Binds everything that is listened on.
-pub(super) fn bind(network: &Network) -> Result<Vec<Bound>, Fault> {
+pub(super) fn bind(network: &Network, certificates: Option<&Arc<Certificates>>) -> Result<Vec<Bound>, Fault> {
     let backlog = i32::try_from(network.backlog).unwrap_or(i32::MAX);
     let mut bound = Vec::new();
     if let Some(unix) = &network.unix_socket {
         bound.push(patiently(|| Bound::unix(&unix.path, unix.mode, backlog))?);
     }
     for listen in &network.listen {
-        match listen {
-            ListenAddr::Socket(address) => bound.push(tcp(*address, backlog)?),
+        let door = listen.tls.and_then(|peer_certs| certificates?.door(peer_certs));
+        match &listen.address {
+            ListenAddr::Socket(address) => bound.push(tcp(*address, backlog, door)?),
             ListenAddr::Name { host, port } => {
                 for address in resolve(host, *port)? {
-                    bound.push(tcp(address, backlog)?);
+                    bound.push(tcp(address, backlog, door)?);
                 }
             }
             ListenAddr::All { port } => {
-                bound.push(tcp((Ipv4Addr::UNSPECIFIED, *port).into(), backlog)?);
+                bound.push(tcp((Ipv4Addr::UNSPECIFIED, *port).into(), backlog, door)?);
                 let port = addresses(&bound).last().map_or(*port, |address| address.port());
                 // A machine without IPv6 is no reason not to start.
-                bound.extend(Bound::tcp((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into(), backlog).ok());
+                let everywhere = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+                bound.extend(Bound::tcp(everywhere.into(), backlog, door).ok());
             }
         }
     }
     Ok(bound)
 }
 
-fn tcp(address: SocketAddr, backlog: i32) -> Result<Bound, Fault> {
-    patiently(|| Bound::tcp(address, backlog))
+fn tcp(address: SocketAddr, backlog: i32, door: Option<&Arc<Door>>) -> Result<Bound, Fault> {
+    patiently(|| Bound::tcp(address, backlog, door))
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
@@ -54,7 +58,7 @@ fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
 pub(super) fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
     bound
         .iter()
-        .filter_map(|bound| if let Bound::Tcp(_, address) = bound { Some(*address) } else { None })
+        .filter_map(|bound| if let Bound::Tcp(_, address, _) = bound { Some(*address) } else { None })
         .collect()
 }
 

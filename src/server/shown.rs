@@ -1,7 +1,7 @@
 //! What clients are told of the configuration: to the codec its limits, to `stats settings` its lines.
 
 use crate::base::time::UnixMs;
-use crate::config::{Config, Fsync, Keep, ListenAddr, Protocol};
+use crate::config::{Config, Fsync, Keep, ListenAddr, Protocol, Tls};
 use crate::dispatch::stats::Settings;
 use crate::proto::{Limits, Protocols};
 
@@ -46,6 +46,7 @@ pub(super) fn settings(config: &Config, started: UnixMs) -> Settings {
         idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
         lines: lines(config),
         durability: durability(config),
+        tls: config.network.tls.as_ref().filter(|tls| tls.clients).map(|tls| tls.keeps_sessions),
     }
 }
 
@@ -117,20 +118,39 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
     lines.push(("idle_timeout", config.network.idle_timeout_s.unwrap_or(0).to_string()));
     lines.extend(constants(&BUFFERS));
     lines.push(("track_sizes", on(config.shown.sizes)));
+    lines.push(("inline_ascii_response", "no".into()));
+    match config.network.tls.as_ref().filter(|tls| tls.clients) {
+        Some(tls) => lines.extend(of_tls(tls)),
+        None => lines.push(("ssl_enabled", "no".into())),
+    }
     lines.extend(constants(&LAST));
     lines
+}
+
+/// The lines that memcached shows of TLS.
+fn of_tls(tls: &Tls) -> [(&'static str, String); 11] {
+    let on = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let or_null = |text: Option<String>| text.unwrap_or_else(|| "NULL".into());
+    [
+        ("ssl_enabled", on(true)),
+        ("ssl_chain_cert", tls.chain.display().to_string()),
+        ("ssl_key", tls.key.display().to_string()),
+        ("ssl_verify_mode", tls.shown.verify_bits.to_string()),
+        ("ssl_keyformat", if tls.key_is_der { "2" } else { "1" }.into()),
+        ("ssl_ciphers", or_null(tls.shown.ciphers.clone())),
+        ("ssl_ca_cert", or_null(tls.ca.as_ref().map(|path| path.display().to_string()))),
+        ("ssl_wbuf_size", tls.write_bytes.to_string()),
+        ("ssl_session_cache", on(tls.keeps_sessions)),
+        ("ssl_kernel_tls", on(tls.shown.kernel)),
+        ("ssl_min_version", if tls.only_tls13 { "tlsv1.3" } else { "tlsv1.2" }.into()),
+    ]
 }
 
 const BUFFERS: [(&str, &str); 3] =
     [("watcher_logbuf_size", "262144"), ("worker_logbuf_size", "65536"), ("read_buf_mem_limit", "0")];
 /// The lines behind all others.
-const LAST: [(&str, &str); 5] = [
-    ("inline_ascii_response", "no"),
-    ("ssl_enabled", "no"),
-    ("num_napi_ids", "0"),
-    ("memory_file", "(null)"),
-    ("client_flags_size", "4"),
-];
+const LAST: [(&str, &str); 3] =
+    [("num_napi_ids", "0"), ("memory_file", "(null)"), ("client_flags_size", "4")];
 
 fn constants(rows: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     rows.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
@@ -138,7 +158,7 @@ fn constants(rows: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
 
 /// The first address that is listened on, as `inter` and `tcpport` show it.
 fn listening(config: &Config) -> (String, u16) {
-    match config.network.listen.first() {
+    match config.network.listen.first().map(|listen| &listen.address) {
         Some(ListenAddr::Socket(address)) => (address.ip().to_string(), address.port()),
         Some(ListenAddr::Name { host, port }) => (host.clone(), *port),
         Some(ListenAddr::All { port }) => ("NULL".into(), *port),

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use super::ShutDown;
+use super::certificates::Certificates;
+use super::cluster::name_of;
 use super::open::Opened;
 use crate::admin::{Observed, Pulse, Recorder, View};
 use crate::base::fault::{Fault, FaultKind};
@@ -50,6 +52,8 @@ struct Wiring {
     shut_down: ShutDown,
     /// Each worker's place among those whom the log wakes.
     subscriptions: OnceLock<Vec<Subscription>>,
+    /// What TLS is made of, if there is TLS.
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Control for Wiring {
@@ -61,6 +65,10 @@ impl Control for Wiring {
         if let Some(subscription) = self.subscriptions.get().and_then(|all| all.get(worker)) {
             subscription.ask();
         }
+    }
+
+    fn refresh_certs(&self) -> Option<Result<(), String>> {
+        self.certificates.as_ref().map(|certificates| certificates.refresh())
     }
 }
 
@@ -99,15 +107,20 @@ impl Threads {
     pub(super) fn spawn(
         config: &Config,
         clock: Arc<dyn Clock>,
-        bound: Vec<Bound>,
+        (bound, certificates): (Vec<Bound>, Option<Arc<Certificates>>),
         opened: Opened,
         shut_down: ShutDown,
         pulse: Arc<Pulse>,
     ) -> Result<Threads, Fault> {
         let stop = Arc::new(AtomicBool::new(false));
-        let registry = Arc::new(Registry::default());
+        let tls = certificates.as_ref().map(|certificates| Arc::clone(&certificates.counts));
+        let registry = Arc::new(Registry::counting(tls.unwrap_or_default()));
+        let dialer = match (&certificates, &opened.cluster) {
+            (Some(certificates), Some(cluster)) => certificates.dialer(name_of(cluster))?,
+            _ => None,
+        };
         let traffic: Vec<Arc<Traffic>> = (0..config.network.threads).map(|_| Arc::default()).collect();
-        let control = Arc::new(Wiring { shut_down, subscriptions: OnceLock::new() });
+        let control = Arc::new(Wiring { shut_down, subscriptions: OnceLock::new(), certificates });
         let dispatch =
             dispatch(config, &clock, &opened, &registry, &traffic, Arc::clone(&control) as Arc<dyn Control>)?;
         let dispatch = Arc::new(dispatch);
@@ -149,6 +162,7 @@ impl Threads {
                 idle_timeout_s: config.network.idle_timeout_s.unwrap_or(0),
             },
             roster: opened.cluster.as_ref().map(|cluster| Arc::clone(&cluster.roster)),
+            dialer,
         };
         threads
             .serve(config, &around, traffic, bound)
@@ -263,7 +277,8 @@ impl Threads {
                 Err(fault) => log::error!("the users stay as they were: {fault}"),
             }
         }
-        // What comes of it is in the log.
+        // What comes of these is in the log.
+        let _ = self.control.refresh_certs();
         let _ = self.dispatch.renew_map();
     }
 

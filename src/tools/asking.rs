@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Stop;
 use super::server_link;
+use super::tls::Tls;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::ITEM_BYTES_MAX;
 use crate::client::{Address, Client, Error, Login, Options as Patience};
@@ -27,6 +28,8 @@ pub(super) struct Server {
     /// A file with the user:password that the server asks for (-Y); its first line is used
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 impl Server {
@@ -36,6 +39,7 @@ impl Server {
             read_timeout: READ_PATIENCE,
             value_bytes_max: ITEM_BYTES_MAX,
             login: self.login()?,
+            tls: self.tls.settings()?,
             ..Patience::default()
         };
         Ok(Client::single(self.address()?, options))
@@ -43,7 +47,11 @@ impl Server {
 
     /// A connection for what the client library has no words for.
     pub(super) fn link(&self) -> Result<server_link::Link, Stop> {
-        let address = server_link::Address::of(self.address()?.to_string(), self.auth_file.clone());
+        let address = server_link::Address::of(
+            self.address()?.to_string(),
+            self.auth_file.clone(),
+            self.tls.settings()?,
+        );
         Ok(server_link::Link::open(&address)?)
     }
 

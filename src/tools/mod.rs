@@ -39,6 +39,7 @@ mod set;
 mod shelves;
 mod stats;
 mod text;
+mod tls;
 mod top;
 mod touch;
 mod verify;

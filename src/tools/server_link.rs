@@ -1,4 +1,4 @@
-//! A blocking connection to a running server, over TCP or a unix socket.
+//! A blocking connection to a running server, over TCP, with or without TLS, or a unix socket.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -10,8 +10,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Stop;
+use super::tls::Tls;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::LINE_BYTES_MAX;
+use crate::client;
+use crate::tls::Secured;
 
 /// A server that says nothing for so long is not waited for any longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,6 +31,8 @@ pub(super) struct Way {
     /// A file with the user:password that the server asks for (-Y); its first line is used
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 impl Way {
@@ -39,7 +44,7 @@ impl Way {
             (None, None) => return Err(Stop::Usage("which server? write HOST:PORT or --socket PATH".into())),
         };
         let (socket, auth_file) = (self.socket.clone(), self.auth_file.clone());
-        Ok((Address { server, socket, auth_file }, rest))
+        Ok((Address { server, socket, auth_file, tls: self.tls.settings()? }, rest))
     }
 }
 
@@ -49,12 +54,14 @@ pub(super) struct Address {
     server: Option<String>,
     socket: Option<PathBuf>,
     auth_file: Option<PathBuf>,
+    /// Over TCP only.
+    tls: Option<client::Tls>,
 }
 
 impl Address {
     /// A server over TCP, HOST:PORT.
-    pub(super) fn of(server: String, auth_file: Option<PathBuf>) -> Address {
-        Address { server: Some(server), socket: None, auth_file }
+    pub(super) fn of(server: String, auth_file: Option<PathBuf>, tls: Option<client::Tls>) -> Address {
+        Address { server: Some(server), socket: None, auth_file, tls }
     }
 }
 
@@ -71,6 +78,7 @@ impl fmt::Display for Address {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Secured<TcpStream>>),
 }
 
 impl Read for Socket {
@@ -78,6 +86,7 @@ impl Read for Socket {
         match self {
             Socket::Tcp(stream) => stream.read(buffer),
             Socket::Unix(stream) => stream.read(buffer),
+            Socket::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -118,6 +127,7 @@ impl Link {
         let result = match self.socket.get_ref() {
             Socket::Tcp(stream) => stream.set_read_timeout(None),
             Socket::Unix(stream) => stream.set_read_timeout(None),
+            Socket::Tls(stream) => stream.socket().set_read_timeout(None),
         };
         result.map_err(|error| self.lost("setting a timeout", &error))
     }
@@ -127,6 +137,8 @@ impl Link {
         let result = match self.socket.get_mut() {
             Socket::Tcp(stream) => stream.write_all(bytes),
             Socket::Unix(stream) => stream.write_all(bytes),
+            // A socket that blocks takes all of it, or fails.
+            Socket::Tls(stream) => stream.write(bytes).map(|_| ()),
         };
         result.map_err(|error| self.lost("sending", &error))
     }
@@ -186,5 +198,9 @@ fn connect(address: &Address) -> io::Result<Socket> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(Socket::Tcp(stream))
+    let Some(tls) = &address.tls else { return Ok(Socket::Tcp(stream)) };
+    let host = if has_port { server.rsplit_once(':').map_or(server, |(host, _)| host) } else { server };
+    let secured = tls.over(stream, host.trim_matches(['[', ']']), PATIENCE)?;
+    secured.socket().set_read_timeout(Some(PATIENCE))?;
+    Ok(Socket::Tls(Box::new(secured)))
 }

@@ -1,4 +1,5 @@
 """pymemcache: the text protocol, pooled and hashed clients, pickled values."""
+import ssl
 from importlib.metadata import version
 
 from pymemcache import serde
@@ -6,10 +7,12 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheClientError, MemcacheIllegalInputError
 
-from checks import HOST, LARGE, PHASE, PORT, UNICODE, check, eventually, finish, raises
+from checks import HOST, LARGE, PHASE, PORT, UNICODE, WORDS, check, eventually, finish, raises
 
-client = Client((HOST, PORT), default_noreply=False, timeout=60)
-objects = Client((HOST, PORT), default_noreply=False, timeout=60, serde=serde.pickle_serde)
+# Behind TLS the CA lies in the working directory.
+TLS = {"tls_context": ssl.create_default_context(cafile="ca.pem")} if "tls" in WORDS else {}
+client = Client((HOST, PORT), default_noreply=False, timeout=60, **TLS)
+objects = Client((HOST, PORT), default_noreply=False, timeout=60, serde=serde.pickle_serde, **TLS)
 TYPES = {"i": 7, "f": 1.5, "s": UNICODE, "l": [1, {"a": None}], "b": b"\0\r\n\xff", "t": True}
 
 
@@ -57,11 +60,11 @@ def before():
     eventually("touched, gone", lambda: client.get("touched"), None)
     for name, value in TYPES.items():
         check(f"type {name}", (objects.set(name, value), objects.get(name)), (True, value))
-    unicode = Client((HOST, PORT), allow_unicode_keys=True, default_noreply=False)
+    unicode = Client((HOST, PORT), allow_unicode_keys=True, default_noreply=False, **TLS)
     check("unicode key", (unicode.set("schlüssel", b"v"), unicode.get("schlüssel")), (True, b"v"))
-    pool = PooledClient((HOST, PORT), max_pool_size=4)
+    pool = PooledClient((HOST, PORT), max_pool_size=4, **TLS)
     check("pooled", (pool.set("pooled", b"v"), pool.get("pooled")), (True, b"v"))
-    hashed = HashClient([(HOST, PORT)], use_pooling=True)
+    hashed = HashClient([(HOST, PORT)], use_pooling=True, **TLS)
     check("hashed", (hashed.set_many({"h1": b"1", "h2": b"2"}), hashed.get_many(["h1", "h2"])),
           ([], {"h1": b"1", "h2": b"2"}))
     check("stats", client.stats()[b"version"], b"1.6.45")

@@ -81,7 +81,7 @@ fn tuning_that_steers_nothing() {
             ("lru tune 50 50 0.1 1.5\r\n", "reject 24+0 ERROR hot and warm pcts must not exceed 80"),
             ("extstore item_size 5\r\n", "22+0 tuning OK"),
             ("extstore nope\r\n", "reject 15+0 ERROR"),
-            ("refresh_certs\r\n", "15+0 tuning Error TLS not enabled"),
+            ("refresh_certs\r\n", "15+0 Tuning(RefreshCerts)"),
             ("misbehave\r\n", "reject 11+0 ERROR"),
             ("debugtime p\r\n", "reject 13+0 ERROR"),
         ],
