@@ -7,6 +7,7 @@ use larder::client;
 use larder::route::topology::{self, Topology};
 
 use crate::client::{Client, set};
+use crate::datagrams::Sender;
 use crate::process::Larder;
 use crate::wait;
 
@@ -68,6 +69,8 @@ impl Cluster {
             data.to_str().unwrap(),
             "-t",
             "2",
+            "-U",
+            "-1",
         ];
         self.servers[at] = Some(Larder::launch(&words).unwrap());
     }
@@ -149,6 +152,27 @@ fn any_server_answers_for_any_key_and_one_that_dies_spoils_only_its_own() {
     assert_eq!(one.line().trim_end(), lost.as_str());
     assert_eq!(one.ask("flush_all\r\n"), "OK");
     assert_eq!(one.ask(format!("get {lost} {kept}\r\n")), "END");
+}
+
+#[test]
+fn datagrams_are_answered_for_any_key() {
+    let mut cluster = Cluster::start();
+    let senders: Vec<Sender> =
+        cluster.servers.iter().map(|server| Sender::to(server.as_ref().unwrap().udp_address())).collect();
+    let keys: Vec<String> = (0..30).map(|number| format!("key{number}")).collect();
+    for (number, key) in keys.iter().enumerate() {
+        let request = format!("set {key} 0 0 {}\r\n{key}\r\n", key.len());
+        assert_eq!(senders[number % 3].ask(number as u16, request), b"STORED\r\n", "{key}");
+    }
+    let values: String = keys.iter().map(|key| format!("VALUE {key} 0 {}\r\n{key}\r\n", key.len())).collect();
+    for sender in &senders {
+        let reply = sender.ask(9, format!("get {}\r\n", keys.join(" ")));
+        assert_eq!(String::from_utf8(reply).unwrap(), values.clone() + "END\r\n");
+    }
+    let of_two = keys.iter().find(|key| cluster.home(key) == 1).unwrap();
+    cluster.kill(1);
+    let reply = senders[0].ask(9, format!("get {of_two}\r\n"));
+    assert!(reply.starts_with(b"SERVER_ERROR "), "{}", reply.escape_ascii());
 }
 
 #[test]

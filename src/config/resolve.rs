@@ -45,9 +45,6 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
 
 /// What memcached has and Larder has not, where leaving it out silently would break a promise.
 fn refuse_what_is_missing(flags: &Flags) -> Result<(), String> {
-    if let Some(port) = flags.udp_port.as_deref().filter(|port| *port != "0") {
-        return Err(format!("-U {port}: there is no UDP yet; write -U 0 or leave it out, and use TCP (-p)"));
-    }
     if flags.enable_ssl {
         return Err("-Z: there is no TLS yet; leave it out and put a TLS proxy in front".into());
     }
@@ -58,6 +55,7 @@ fn network(flags: &Flags, idle_timeout_s: Option<u32>, machine: &Machine) -> Res
     let threads = limits::THREADS_DEFAULT_MAX.min(machine.cores).max(1);
     Ok(Network {
         listen: tcp(flags)?,
+        datagrams: udp(flags)?,
         unix_socket: unix_socket(flags, machine)?,
         backlog: count(
             "-b",
@@ -88,21 +86,37 @@ fn count(flag: &str, text: Option<&str>, most: usize, default: usize) -> Result<
     number::within_or(flag, text, 1..=most as u64, default as u64).map(|number| number as usize)
 }
 
-/// TCP addresses: none with a unix socket or port 0, but what is written is checked all the same.
+/// TCP addresses: none with a unix socket or port 0, but what is written is checked all the same. Whoever names only a UDP
+/// port means both, as in memcached.
 fn tcp(flags: &Flags) -> Result<Vec<ListenAddr>, String> {
-    let port = flags.port.as_deref().map_or(Ok(Some(PORT_DEFAULT)), port)?;
+    let both = flags.udp_port.as_deref().map_or(Ok(None), |text| port("-U", text))?;
+    let named = flags.port.as_deref().map(|text| port("-p", text)).transpose()?;
+    let port = named.unwrap_or(both.or(Some(PORT_DEFAULT)));
     let listen = listen::addresses(&flags.listen, port.unwrap_or(0))?;
     Ok(if port.is_some() && flags.unix_socket.is_none() { listen } else { Vec::new() })
 }
 
-/// What `-p` says: `None` for no TCP, 0 for a free port.
-fn port(text: &str) -> Result<Option<u16>, String> {
+/// UDP addresses: those of `-l` where a UDP port is asked for. Who must say his name over TCP must not get around it.
+fn udp(flags: &Flags) -> Result<Vec<ListenAddr>, String> {
+    let Some(port) = flags.udp_port.as_deref().map_or(Ok(None), |text| port("-U", text))? else {
+        return Ok(Vec::new());
+    };
+    if flags.enable_sasl || flags.auth_file.is_some() {
+        return Err("-U: datagrams cannot authenticate; leave out -U, or -Y and -S".into());
+    }
+    let listen = listen::addresses(&flags.listen, port)?;
+    Ok(if flags.unix_socket.is_none() { listen } else { Vec::new() })
+}
+
+/// What `-p` or `-U` says: `None` for none, 0 for a free port.
+fn port(flag: &str, text: &str) -> Result<Option<u16>, String> {
     if text == "-1" {
         return Ok(Some(0));
     }
     let port = number::digits(text).and_then(|number| u16::try_from(number).ok());
     let port = port.ok_or_else(|| {
-        format!("-p {text}: not a port; write 1 to 65535, 0 for no TCP or -1 for any free port")
+        let name = if flag == "-p" { "TCP" } else { "UDP" };
+        format!("{flag} {text}: not a port; write 1 to 65535, 0 for no {name} or -1 for any free port")
     })?;
     Ok(Some(port).filter(|port| *port != 0))
 }
@@ -333,8 +347,16 @@ fn notes(flags: &Flags, network: &Network, keep: &Keep) -> Vec<String> {
     [
         (network.unix_socket.is_some() && names_tcp, "-p and -l have no effect: with -s there is no TCP"),
         (
-            network.unix_socket.is_none() && network.listen.is_empty(),
+            network.unix_socket.is_none() && network.listen.is_empty() && network.datagrams.is_empty(),
             "-p 0 without -s: no client can come in",
+        ),
+        (
+            network.unix_socket.is_some() && flags.udp_port.is_some(),
+            "-U has no effect: with -s there is no UDP",
+        ),
+        (
+            network.datagrams.iter().any(|listen| !listen.is_loopback()),
+            "-U beyond loopback: senders can be forged, let only known machines reach the port",
         ),
         (
             keeps_data && flags.disable_evictions,
