@@ -12,17 +12,17 @@ const HEADER_BYTES: usize = 24;
 
 /// A frame to send.
 #[derive(Clone, Debug, Default)]
-struct Frame {
-    opcode: u8,
-    extras: Vec<u8>,
-    key: Vec<u8>,
-    value: Vec<u8>,
-    opaque: u32,
-    cas: u64,
+pub(crate) struct Frame {
+    pub(crate) opcode: u8,
+    pub(crate) extras: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) opaque: u32,
+    pub(crate) cas: u64,
 }
 
 impl Frame {
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let body_bytes = self.extras.len() + self.key.len() + self.value.len();
         let mut bytes = vec![0x80, self.opcode];
         bytes.extend((self.key.len() as u16).to_be_bytes());
@@ -37,33 +37,33 @@ impl Frame {
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Answer {
-    opcode: u8,
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) opcode: u8,
+    pub(crate) status: u16,
     extras_bytes: u8,
     key_bytes: u16,
-    opaque: u32,
+    pub(crate) opaque: u32,
     cas: u64,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// A connection that speaks frames.
-struct Client(TcpStream);
+pub(crate) struct Client(TcpStream);
 
 impl Client {
-    fn connect(address: SocketAddr) -> Client {
+    pub(crate) fn connect(address: SocketAddr) -> Client {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
         Client(socket)
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
     /// The next answer; `None` when the server has closed.
-    fn receive(&mut self) -> Option<Answer> {
+    pub(crate) fn receive(&mut self) -> Option<Answer> {
         let mut header = [0; HEADER_BYTES];
         self.0.read_exact(&mut header).ok()?;
         let [magic, opcode, k0, k1, extras_bytes, _, s0, s1, b0, b1, b2, b3, o0, o1, o2, o3, cas @ ..] =
