@@ -146,7 +146,7 @@ fn bad_flags_are_refused_in_one_line() {
         (&["-I", "2g"], "-I 2g"),
         (&["-m", "0"], "-m 0"),
         (&["-B", "http"], "-B http"),
-        (&["-U", "11211"], "-U 11211"),
+        (&["-U", "70000"], "-U 70000"),
         (&["--fsync", "sometimes"], "--fsync sometimes"),
         (&["--groups", "0"], "--groups 0"),
         (&["--groups", "5000"], "--groups 5000"),

@@ -21,6 +21,7 @@ mod cluster;
 mod cold;
 mod command_line;
 mod crash;
+mod datagrams;
 mod differential;
 mod disk_limit;
 mod documents;

@@ -13,6 +13,7 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Oracle {
     child: Child,
     address: SocketAddr,
+    udp_port: Option<u16>,
     _folder: tempfile::TempDir,
 }
 
@@ -30,11 +31,11 @@ impl Oracle {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("{}: {error}", program.display()))?;
-        let port = wait::until(START_PATIENCE, || read_port(&port_file).or(stopped(&mut child)));
+        let port = wait::until(START_PATIENCE, || read_ports(&port_file).or(stopped(&mut child)));
         match port.flatten() {
-            Some(port) => {
+            Some((port, udp_port)) => {
                 let address = SocketAddr::from(([127, 0, 0, 1], port));
-                Ok(Self { child, address, _folder: folder })
+                Ok(Self { child, address, udp_port, _folder: folder })
             }
             None => {
                 let _ = child.kill();
@@ -48,6 +49,11 @@ impl Oracle {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Where datagrams reach it, if it was told to take them.
+    pub(crate) fn udp_address(&self) -> Option<SocketAddr> {
+        self.udp_port.map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+    }
 }
 
 impl Drop for Oracle {
@@ -57,13 +63,16 @@ impl Drop for Oracle {
     }
 }
 
+/// The TCP port, and the UDP port if there is one.
+type Ports = (u16, Option<u16>);
+
 /// `Some(None)` ends the wait: a process that is gone writes no port file any more.
-fn stopped(child: &mut Child) -> Option<Option<u16>> {
+fn stopped(child: &mut Child) -> Option<Option<Ports>> {
     matches!(child.try_wait(), Ok(Some(_))).then_some(None)
 }
 
-fn read_port(file: &Path) -> Option<Option<u16>> {
+fn read_ports(file: &Path) -> Option<Option<Ports>> {
     let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("TCP INET: "))?;
-    Some(line.trim().parse().ok())
+    let port = |family: &str| text.lines().find_map(|line| line.strip_prefix(family)?.trim().parse().ok());
+    port("TCP INET: ").map(|tcp| Some((tcp, port("UDP INET: "))))
 }

@@ -18,6 +18,7 @@ const LOG_FILE: &str = "log";
 pub(crate) struct Larder {
     child: Child,
     ports: Vec<u16>,
+    udp_ports: Vec<u16>,
     folder: tempfile::TempDir,
 }
 
@@ -52,7 +53,7 @@ impl Larder {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-        Ok(Larder { child, ports: Vec::new(), folder })
+        Ok(Larder { child, ports: Vec::new(), udp_ports: Vec::new(), folder })
     }
 
     /// Waits until requests are answered.
@@ -60,7 +61,7 @@ impl Larder {
         let port_file = self.folder.path().join(PORT_FILE);
         let ports = wait::until(START_PATIENCE, || read_ports(&port_file).or(stopped(&mut self.child)));
         match ports.flatten() {
-            Some(ports) => self.ports = ports,
+            Some(ports) => (self.ports, self.udp_ports) = ports,
             None => return Err(format!("larder does not serve; it said:\n{}", self.said())),
         }
         Ok(self)
@@ -74,6 +75,16 @@ impl Larder {
     /// Its TCP ports in the order of its addresses.
     pub(crate) fn ports(&self) -> &[u16] {
         &self.ports
+    }
+
+    /// Where datagrams reach it: on the loopback address, at the first of its UDP ports.
+    pub(crate) fn udp_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], *self.udp_ports.first().expect("it was started with -U")))
+    }
+
+    /// Its UDP ports in the order of its addresses.
+    pub(crate) fn udp_ports(&self) -> &[u16] {
+        &self.udp_ports
     }
 
     /// What its log says so far.
@@ -148,14 +159,20 @@ pub(crate) fn binary() -> PathBuf {
     std::env::var_os("LARDER_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_larder").into()).into()
 }
 
+/// TCP ports and UDP ports.
+type Ports = (Vec<u16>, Vec<u16>);
+
 /// `Some(None)` ends the wait: a process that is gone writes no port file any more.
-fn stopped(child: &mut Child) -> Option<Option<Vec<u16>>> {
+fn stopped(child: &mut Child) -> Option<Option<Ports>> {
     matches!(child.try_wait(), Ok(Some(_))).then_some(None)
 }
 
-/// The file appears whole, when requests are answered; without TCP it is empty.
-fn read_ports(file: &Path) -> Option<Option<Vec<u16>>> {
+/// The file appears whole, when requests are answered; without TCP and UDP it is empty.
+fn read_ports(file: &Path) -> Option<Option<Ports>> {
     let text = std::fs::read_to_string(file).ok()?;
-    let port = |line: &str| line.rsplit(' ').next()?.parse().ok();
-    Some(text.lines().map(port).collect())
+    let of = |protocol: &str| {
+        let port = |line: &str| line.rsplit(' ').next()?.parse().ok();
+        text.lines().filter(|line| line.starts_with(protocol)).map(port).collect::<Option<Vec<u16>>>()
+    };
+    Some(of("TCP").zip(of("UDP")))
 }

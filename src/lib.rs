@@ -26,7 +26,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 5 | `server` assembles: open, recover, spawn, join, stop; `tools`: the commands beside `serve` |
-//! | 4 | `net`: sockets and event loops, the only room that names mio and socket2; `admin`: HTTP for people and their tools, and what workers record for it |
+//! | 4 | `net`: sockets, of connections and of datagrams, and event loops, the only room that names mio and socket2; `admin`: HTTP for people and their tools, and what workers record for it |
 //! | 3 | `dispatch`: what a request means over all groups: reads of many keys, flush_all, stats |
 //! | 2 | `group`: one logical group, whole; `conn`: a connection without a socket; [`client`]: the client library; `config`: the command line of `serve` and its file; `backup`: the form of a backup; `peer`: what servers ask each other |
 //! | 1 | [`proto`]: bytes and words; [`route`]: key to group to server; [`engine`]: what a command means; `hot`: the memory tier; `binlog`: the append-only truth; `store`: one redb file a group; [`tls`]: certificates, and a connection behind TLS, the only room that names rustls |

@@ -50,6 +50,7 @@ pub type ShutDown = Arc<dyn Fn() + Send + Sync>;
 /// A running server.
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    datagrams: Vec<SocketAddr>,
     threads: Threads,
     admin: Option<Admin>,
 }
@@ -79,6 +80,8 @@ impl Server {
         let certificates = Certificates::read(config, &clock)?;
         let mut bound = ports::bind(&config.network, certificates.as_ref())?;
         let addresses = ports::addresses(&bound);
+        let bound_datagrams = ports::bind_datagrams(&config.network)?;
+        let datagrams: Vec<SocketAddr> = bound_datagrams.iter().map(|bound| bound.address).collect();
         // Before recovery, which may take a while: who asks whether the server is ready is told so.
         let pulse: Arc<Pulse> = Arc::default();
         let admin = looking::open(config, &pulse)?;
@@ -89,21 +92,32 @@ impl Server {
             opened.cluster = Some(cluster);
         }
         let placement = opened.placement;
-        let threads =
-            Threads::spawn(config, Arc::clone(&clock), (bound, certificates), opened, shut_down, pulse)?;
+        let threads = Threads::spawn(
+            config,
+            Arc::clone(&clock),
+            (bound, bound_datagrams, certificates),
+            opened,
+            shut_down,
+            pulse,
+        )?;
         if let Some(admin) = &admin {
             admin.show(threads.view(clock, ports::listed(&config.network, &addresses)));
         }
-        ports::tell(&config.network, &addresses)?;
+        ports::tell(&config.network, &addresses, &datagrams)?;
         for line in banner::lines(config, placement, &ports::named(&config.network, &addresses)) {
             log::info!("{line}");
         }
-        Ok(Server { addresses, threads, admin })
+        Ok(Server { addresses, datagrams, threads, admin })
     }
 
     /// The TCP addresses that it listens on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The UDP addresses that it takes datagrams at.
+    pub fn datagram_addresses(&self) -> &[SocketAddr] {
+        &self.datagrams
     }
 
     /// Where the admin port listens, if there is one.

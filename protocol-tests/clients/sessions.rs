@@ -47,6 +47,12 @@ const EXPRESS: Stack = Stack {
     script: "node/express_sessions.js",
     locks: false,
 };
+const EXPRESS_MEMJS: Stack = Stack {
+    name: "Express, connect-memjs",
+    needs: Needs::Node("connect-memjs"),
+    script: "node/express_memjs_sessions.js",
+    locks: false,
+};
 const PHP: Stack =
     Stack { name: "PHP sessions", needs: Needs::Php("memcached"), script: "php/sessions.php", locks: true };
 
@@ -257,6 +263,11 @@ fn express_sessions() {
 }
 
 #[test]
+fn express_memjs_sessions() {
+    holds(&EXPRESS_MEMJS);
+}
+
+#[test]
 fn php_sessions() {
     holds(&PHP);
 }
@@ -269,6 +280,7 @@ fn the_page_shows_the_lines_that_run() {
         include_str!("python/flask_sessions.py"),
         include_str!("python/django_sessions.py"),
         include_str!("node/express_sessions.js"),
+        include_str!("node/express_memjs_sessions.js"),
     ];
     let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
     assert_eq!(blocks.len(), files.len());

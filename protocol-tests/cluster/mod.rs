@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use larder::route::topology::{self, Topology};
 
 use crate::client::Client;
+use crate::datagrams::Sender;
 use crate::frames;
 use crate::process::Larder;
 use crate::wait;
@@ -116,6 +117,8 @@ impl Cluster {
             "64m",
             "-t",
             "2",
+            "-U",
+            "-1",
         ];
         self.servers[at] = Some(Larder::launch(&words).unwrap());
     }
@@ -176,6 +179,27 @@ fn a_server_that_dies_spoils_only_its_own() {
     assert_eq!(one.line(), "1\r\n");
     assert_eq!(one.ask("flush_all\r\n"), "OK");
     assert_eq!(one.ask(format!("get {lost} {kept}\r\n")), "END");
+}
+
+#[test]
+fn datagrams_are_answered_for_any_key() {
+    let mut cluster = Cluster::start();
+    let senders: Vec<Sender> =
+        cluster.servers.iter().map(|server| Sender::to(server.as_ref().unwrap().udp_address())).collect();
+    let keys: Vec<String> = (0..30).map(|number| format!("key{number}")).collect();
+    for (number, key) in keys.iter().enumerate() {
+        let request = format!("set {key} 0 0 {}\r\n{key}\r\n", key.len());
+        assert_eq!(senders[number % 3].ask(number as u16, request), b"STORED\r\n", "{key}");
+    }
+    let values: String = keys.iter().map(|key| format!("VALUE {key} 0 {}\r\n{key}\r\n", key.len())).collect();
+    for sender in &senders {
+        let reply = sender.ask(9, format!("get {}\r\n", keys.join(" ")));
+        assert_eq!(String::from_utf8(reply).unwrap(), values.clone() + "END\r\n");
+    }
+    let of_two = &cluster.keys_of(1, 1)[0];
+    cluster.kill(1);
+    let reply = senders[0].ask(9, format!("get {of_two}\r\n"));
+    assert!(reply.starts_with(b"SERVER_ERROR "), "{}", reply.escape_ascii());
 }
 
 /// While server 2 is down, a client of the binary protocol at server 3 is told which of its requests failed, quiet ones

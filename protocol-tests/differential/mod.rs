@@ -15,7 +15,7 @@ use crate::skips::{self, say};
 
 mod generate;
 mod known;
-mod pair;
+pub(crate) mod pair;
 mod pattern;
 
 use generate::{Generator, Pipeline, Request};

@@ -76,7 +76,8 @@ impl Answer {
     }
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+/// A connection that waits long.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -85,14 +86,14 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// A server that has closed may refuse the rest: what it said counts.
-fn send(stream: &mut TcpStream, bytes: &[u8], piece: Option<usize>) {
+pub(crate) fn send(stream: &mut TcpStream, bytes: &[u8], piece: Option<usize>) {
     for piece in bytes.chunks(piece.unwrap_or(bytes.len()).max(1)) {
         let _ = stream.write_all(piece);
     }
 }
 
 /// Everything up to `end`, or, when that is empty, until the server closes.
-fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+pub(crate) fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buffer = [0; 16 << 10];
     while end.is_empty() || !all.ends_with(end) {
@@ -110,7 +111,8 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     all
 }
 
-fn counters(address: SocketAddr) -> String {
+/// The counters of a server.
+pub(crate) fn counters(address: SocketAddr) -> String {
     let mut stream = connect(address);
     send(&mut stream, b"stats\r\n", None);
     let text = String::from_utf8_lossy(&read_until(&mut stream, b"END\r\n")).into_owned();

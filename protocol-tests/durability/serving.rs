@@ -10,7 +10,9 @@ use larder::binlog::sim::{Call, SimDisk, Trouble};
 use larder::server::{Disks, Server};
 
 use crate::client::Client;
+use crate::datagrams::Sender;
 use crate::drivers::{TestClock, configured};
+use crate::frames::{self, Frame};
 use crate::model::tiny;
 use crate::process::Larder;
 use crate::wait;
@@ -24,7 +26,7 @@ const PANICKING: &str = "LARDER_TEST_PANICKING";
 /// A server whose log is on a disk where, once the switch is on, every sync does this.
 fn serve(data_dir: &Path, switch: &Arc<AtomicBool>, sync: fn() -> Option<Trouble>) -> Server {
     let mut config = tiny(data_dir, "always");
-    config.network = configured(["-p", "-1", "-t", "2", "--memory-only"]).network;
+    config.network = configured(["-p", "-1", "-U", "-1", "-t", "2", "--memory-only"]).network;
     let disk = SimDisk::new();
     let is_on = Arc::clone(switch);
     disk.set_gate(Arc::new(move |call| if call == Call::Sync && is_on.load(SeqCst) { sync() } else { None }));
@@ -48,6 +50,71 @@ fn a_failed_sync_is_told_to_who_waits_at_once() {
         assert_eq!(client.get(&["safe".into()]), [("safe".into(), b"v".to_vec())]);
     }
     assert!(server.stop().is_err(), "the end tells of it too");
+}
+
+/// Frames: a set, a quiet one, and a noop behind it.
+fn sets(key: &str) -> Vec<u8> {
+    let set =
+        Frame { opcode: 0x01, extras: vec![0; 8], key: key.into(), value: "v".into(), ..Frame::default() };
+    let frames = [
+        Frame { opaque: 1, ..set.clone() },
+        Frame { opcode: 0x11, opaque: 2, ..set },
+        Frame { opcode: 0x0a, opaque: 3, ..Frame::default() },
+    ];
+    frames.iter().flat_map(Frame::bytes).collect()
+}
+
+/// Opcode, status and opaque of the next two answers.
+fn two(client: &mut frames::Client) -> [(u8, u16, u32); 2] {
+    [0, 1].map(|_| client.receive().map(|answer| (answer.opcode, answer.status, answer.opaque)).unwrap())
+}
+
+#[test]
+fn a_failed_sync_is_told_in_frames_and_datagrams_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let switch = Arc::<AtomicBool>::default();
+    let server = serve(&folder.path().join("data"), &switch, || Some(Trouble::Fails));
+    let [mut waiting, mut other] = [0, 1].map(|_| frames::Client::connect(server.addresses()[0]));
+    let sender = Sender::to(server.datagram_addresses()[0]);
+    waiting.send(&sets("safe"));
+    assert_eq!(two(&mut waiting), [(0x01, 0, 1), (0x0a, 0, 3)]);
+    assert_eq!(sender.ask(1, "set more 0 0 1\r\nv\r\n"), b"STORED\r\n");
+    switch.store(true, SeqCst);
+    waiting.send(&sets("lost"));
+    let internal = 0x84;
+    assert_eq!(
+        two(&mut waiting),
+        [(0x01, internal, 1), (0x0a, internal, 3)],
+        "the quiet one is told by the noop"
+    );
+    // What comes now is refused at once: the quiet set has an error of its own, and the noop has seen nothing.
+    other.send(&sets("later"));
+    assert_eq!(two(&mut other), [(0x01, internal, 1), (0x11, internal, 2)]);
+    assert_eq!(other.receive().map(|answer| (answer.status, answer.opaque)), Some((0, 3)));
+    let refused = sender.ask(2, "set more 0 0 1\r\nw\r\n");
+    assert!(refused.starts_with(b"SERVER_ERROR "), "{}", refused.escape_ascii());
+    let refused = sender.ask(3, sets("later"));
+    assert_eq!(refused[..8], [0x81, 0x01, 0, 0, 0, 0, 0, 0x84]);
+    // What is safe is read; what is not is neither shown nor told to be missing.
+    for (key, status) in [("safe", 0), ("lost", internal)] {
+        other.send(&Frame { key: key.into(), ..Frame::default() }.bytes());
+        assert_eq!(other.receive().map(|answer| answer.status), Some(status), "{key}");
+    }
+    assert_eq!(sender.ask(4, "get more\r\n"), b"VALUE more 0 1\r\nv\r\nEND\r\n");
+    assert!(server.stop().is_err());
+}
+
+#[test]
+fn a_datagram_that_waits_for_a_sync_that_fails_is_answered_with_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let switch = Arc::<AtomicBool>::default();
+    let server = serve(&folder.path().join("data"), &switch, || Some(Trouble::Fails));
+    let sender = Sender::to(server.datagram_addresses()[0]);
+    assert_eq!(sender.ask(1, "set safe 0 0 1\r\nv\r\n"), b"STORED\r\n");
+    switch.store(true, SeqCst);
+    let reply = sender.ask(2, "set lost 0 0 1\r\nv\r\n");
+    assert!(reply.starts_with(b"SERVER_ERROR writes stopped"), "{}", reply.escape_ascii());
+    assert!(server.stop().is_err());
 }
 
 #[test]

@@ -121,6 +121,15 @@ fn unauthenticated() {
     });
 }
 
+/// A request of any protocol, now and then one that lies: for tests that look at more than a codec.
+pub(crate) fn request(random: &mut Random, out: &mut Vec<u8>) {
+    match random.below(3) {
+        0 => grammar::classic(random, out),
+        1 => grammar::meta(random, out),
+        _ => frames::frame(random, out),
+    }
+}
+
 /// Gives the codec input after input until the run is over.
 ///
 /// # Panics

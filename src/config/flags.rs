@@ -79,7 +79,7 @@ pub struct Flags {
     /// TCP port; 0 for no TCP, -1 for any free port [default: 11211]
     #[arg(short, long, value_name = "NUM")]
     pub port: Option<String>,
-    /// UDP port: only 0, there is no UDP yet
+    /// UDP port; 0 for no UDP, -1 for any free port [default: 0]
     #[arg(short = 'U', long, value_name = "NUM")]
     pub udp_port: Option<String>,
     /// Addresses to listen on: ip, name, ip:port, [ipv6]:port, * for all; several with commas or -l

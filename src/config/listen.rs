@@ -25,6 +25,25 @@ pub enum ListenAddr {
     },
 }
 
+impl ListenAddr {
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        match self {
+            ListenAddr::Socket(address) => address.port(),
+            ListenAddr::Name { port, .. } | ListenAddr::All { port } => *port,
+        }
+    }
+
+    /// Whether only this machine can reach it. A name is taken for one that others know.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self {
+            ListenAddr::Socket(address) => address.ip().is_loopback(),
+            ListenAddr::Name { host, .. } => host == "localhost",
+            ListenAddr::All { .. } => false,
+        }
+    }
+}
+
 /// One place to listen on, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {

@@ -68,7 +68,9 @@ pub struct Config {
 pub struct Network {
     /// TCP addresses; empty for none. Port 0 takes a free one.
     pub listen: Vec<Listen>,
-    /// The unix socket; with one there is no TCP.
+    /// UDP addresses; empty for none, which is the default. Port 0 takes a free one.
+    pub datagrams: Vec<ListenAddr>,
+    /// The unix socket; with one there is neither TCP nor UDP.
     pub unix_socket: Option<UnixSocket>,
     /// Connections that wait to be accepted.
     pub backlog: u32,

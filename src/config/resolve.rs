@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, Listen, Machine, Memory, Network,
+    Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, Listen, ListenAddr, Machine, Memory, Network,
     PlacementChoice, Prefixes, Process, Protocol, Tls, UnixSocket, admin_port, extended, listen, number, tls,
 };
 use crate::base::limits;
@@ -21,7 +21,6 @@ const BYTES_PER_MB: u64 = 1024 * 1024;
 
 /// Checks and types everything.
 pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String> {
-    refuse_what_is_missing(&flags)?;
     let extended = extended::read(&flags.extended)?;
     let mut notes = extended.notes;
     let tls = tls::resolve(extended.tls, &flags, machine, &mut notes)?;
@@ -44,14 +43,6 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
     })
 }
 
-/// What memcached has and Larder has not, where leaving it out silently would break a promise.
-fn refuse_what_is_missing(flags: &Flags) -> Result<(), String> {
-    if let Some(port) = flags.udp_port.as_deref().filter(|port| *port != "0") {
-        return Err(format!("-U {port}: there is no UDP yet; write -U 0 or leave it out, and use TCP (-p)"));
-    }
-    Ok(())
-}
-
 fn network(
     flags: &Flags,
     idle_timeout_s: Option<u32>,
@@ -62,6 +53,7 @@ fn network(
     let threads = limits::THREADS_DEFAULT_MAX.min(machine.cores).max(1);
     Ok(Network {
         listen,
+        datagrams: udp(flags, tls.as_ref())?,
         unix_socket: unix_socket(flags, machine)?,
         backlog: count(
             "-b",
@@ -93,9 +85,12 @@ fn count(flag: &str, text: Option<&str>, most: usize, default: usize) -> Result<
     number::within_or(flag, text, 1..=most as u64, default as u64).map(|number| number as usize)
 }
 
-/// TCP addresses: none with a unix socket or port 0, but what is written is checked all the same.
+/// TCP addresses: none with a unix socket or port 0, but what is written is checked all the same. Whoever names only a UDP
+/// port means both, as in memcached.
 fn tcp(flags: &Flags, tls: Option<&Tls>) -> Result<Vec<Listen>, String> {
-    let port = flags.port.as_deref().map_or(Ok(Some(PORT_DEFAULT)), port)?;
+    let both = flags.udp_port.as_deref().map_or(Ok(None), |text| port("-U", text))?;
+    let named = flags.port.as_deref().map(|text| port("-p", text)).transpose()?;
+    let port = named.unwrap_or(both.or(Some(PORT_DEFAULT)));
     let by_default = tls.and_then(Tls::for_clients);
     let listen = listen::addresses(&flags.listen, port.unwrap_or(0), by_default)?;
     if let Some(tls) = tls {
@@ -104,14 +99,32 @@ fn tcp(flags: &Flags, tls: Option<&Tls>) -> Result<Vec<Listen>, String> {
     Ok(if port.is_some() && flags.unix_socket.is_none() { listen } else { Vec::new() })
 }
 
-/// What `-p` says: `None` for no TCP, 0 for a free port.
-fn port(text: &str) -> Result<Option<u16>, String> {
+/// UDP addresses: those of `-l` where a UDP port is asked for. Who must say his name over TCP, or hide what he says, must
+/// not get around it.
+fn udp(flags: &Flags, tls: Option<&Tls>) -> Result<Vec<ListenAddr>, String> {
+    let Some(port) = flags.udp_port.as_deref().map_or(Ok(None), |text| port("-U", text))? else {
+        return Ok(Vec::new());
+    };
+    if flags.enable_sasl || flags.auth_file.is_some() {
+        return Err("-U: datagrams cannot authenticate; leave out -U, or -Y and -S".into());
+    }
+    if tls.and_then(Tls::for_clients).is_some() {
+        return Err("-U: datagrams are not encrypted; leave out -U or -Z".into());
+    }
+    let listen = listen::addresses(&flags.listen, port, None)?;
+    let addresses = listen.into_iter().map(|listen| listen.address).collect();
+    Ok(if flags.unix_socket.is_none() { addresses } else { Vec::new() })
+}
+
+/// What `-p` or `-U` says: `None` for none, 0 for a free port.
+fn port(flag: &str, text: &str) -> Result<Option<u16>, String> {
     if text == "-1" {
         return Ok(Some(0));
     }
     let port = number::digits(text).and_then(|number| u16::try_from(number).ok());
     let port = port.ok_or_else(|| {
-        format!("-p {text}: not a port; write 1 to 65535, 0 for no TCP or -1 for any free port")
+        let name = if flag == "-p" { "TCP" } else { "UDP" };
+        format!("{flag} {text}: not a port; write 1 to 65535, 0 for no {name} or -1 for any free port")
     })?;
     Ok(Some(port).filter(|port| *port != 0))
 }
@@ -342,8 +355,16 @@ fn without_effect(flags: &Flags, network: &Network, keep: &Keep) -> Vec<String> 
     [
         (network.unix_socket.is_some() && names_tcp, "-p and -l have no effect: with -s there is no TCP"),
         (
-            network.unix_socket.is_none() && network.listen.is_empty(),
+            network.unix_socket.is_none() && network.listen.is_empty() && network.datagrams.is_empty(),
             "-p 0 without -s: no client can come in",
+        ),
+        (
+            network.unix_socket.is_some() && flags.udp_port.is_some(),
+            "-U has no effect: with -s there is no UDP",
+        ),
+        (
+            network.datagrams.iter().any(|listen| !listen.is_loopback()),
+            "-U beyond loopback: senders can be forged, let only known machines reach the port",
         ),
         (
             keeps_data && flags.disable_evictions,

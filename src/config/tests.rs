@@ -46,6 +46,7 @@ fn without_flags_it_is_safe_and_keeps_data() {
     let expected = Config {
         network: Network {
             listen: vec![socket("127.0.0.1:11211")],
+            datagrams: Vec::new(),
             unix_socket: None,
             backlog: 1024,
             threads: 4,
@@ -100,6 +101,10 @@ fn tcp_addresses() {
             ("--port=-1 -U 0", vec![socket("127.0.0.1:0")]),
             ("-p 0", vec![]),
             ("-p 0 -l 127.0.0.1:5", vec![]),
+            ("-U 7", vec![socket("127.0.0.1:7")]),
+            ("-U -1", vec![socket("127.0.0.1:0")]),
+            ("-U 7 -p 8", vec![socket("127.0.0.1:8")]),
+            ("-U 7 -p 0", vec![]),
             ("-s /tmp/sock", vec![]),
             ("-s /tmp/sock -p 11211", vec![]),
             ("-l 0.0.0.0", vec![socket("0.0.0.0:11211")]),
@@ -151,6 +156,23 @@ fn addresses_with_a_word_about_tls() {
     assert_eq!(asked(by_mode), [Some(Welcome), None, Some(Unasked), Some(Required)]);
     assert_eq!(asked("-Z -o ssl_chain_cert=c"), [Some(Unasked)]);
     assert_eq!(asked("-o ssl_chain_cert=c,ssl_ca_cert=a,ssl_verify_mode=2"), [None]);
+}
+
+#[test]
+fn udp_addresses() {
+    check(
+        |config| config.network.datagrams.into_iter().map(plain).collect(),
+        [
+            ("-p 7", vec![]),
+            ("-U 0", vec![]),
+            ("-U 7", vec![socket("127.0.0.1:7")]),
+            ("-p 0 --udp-port=7", vec![socket("127.0.0.1:7")]),
+            ("-U -1", vec![socket("127.0.0.1:0")]),
+            ("-U 7 -l 127.0.0.1,::1", vec![socket("127.0.0.1:7"), socket("[::1]:7")]),
+            ("-U 7 -l 127.0.0.1:5,*", vec![socket("127.0.0.1:5"), plain(ListenAddr::All { port: 7 })]),
+            ("-U 7 -s /tmp/sock", vec![]),
+        ],
+    );
 }
 
 #[test]
@@ -397,8 +419,10 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("-p +5", ["-p +5", "1 to 65535"]),
     ("-p", ["--port", "value is missing"]),
     ("--port=", ["-p ", "1 to 65535"]),
-    ("-U 11211", ["-U 11211", "write -U 0"]),
-    ("-U -1", ["-U -1", "write -U 0"]),
+    ("-U x", ["-U x", "0 for no UDP"]),
+    ("-U 70000", ["-U 70000", "1 to 65535"]),
+    ("-U 7 -Y users", ["-U", "datagrams cannot authenticate"]),
+    ("-U 7 -S -Y users", ["-U", "datagrams cannot authenticate"]),
     ("-l ,", ["-l", "not an address"]),
     ("-l 300.1.1.1", ["-l 300.1.1.1", "not an address"]),
     ("-l 127.0.0.1:x", ["-l 127.0.0.1:x", "1 to 65535"]),

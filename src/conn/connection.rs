@@ -187,9 +187,14 @@ impl Connection {
         self.inbox = inbox;
     }
 
+    /// Whether it speaks the binary protocol, as far as that is known.
+    pub fn is_binary(&self) -> bool {
+        self.is_binary == Some(true)
+    }
+
     /// After the log has failed: answers that observed more than `safe` become errors, as text `text`.
     pub fn fail_waiting(&mut self, safe: Lsn, text: &[u8]) {
-        let is_binary = self.is_binary == Some(true);
+        let is_binary = self.is_binary();
         self.outbox.fail_waiting(safe, |answer, out| {
             if is_binary { proto::binary::encode_lost(answer, out) } else { out.put(text) }
         });

@@ -1,7 +1,7 @@
 //! One connection without a socket: bytes in, requests out to a [`Backend`], replies back in order.
 //!
 //! Owns: the inbox (bytes that do not make a whole request yet), the ordered [`outbox`], what a connection remembers
-//! between requests, the [`registry`] of open connections that `stats conns` shows, and those that [`watch`] events.
+//! between requests, the connection of one [`datagram`], the [`registry`] of open connections that `stats conns` shows, and those that [`watch`] events.
 //!
 //! May import: base, proto.
 //!
@@ -13,6 +13,7 @@
 //! Start reading at [`Connection::turn`].
 
 pub mod connection;
+pub mod datagram;
 pub mod outbox;
 pub mod registry;
 pub mod spares;

@@ -12,12 +12,19 @@ use crate::base::tls::TlsCounts;
 /// What is known of one connection or listener.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its address as `stats conns` writes it: `tcp:127.0.0.1:1234`, `unix:PATH`.
+    /// Its address as `stats conns` writes it: `tcp:127.0.0.1:1234`, `udp:127.0.0.1:1234`, `unix:PATH`.
     pub address: String,
-    /// The address that it came in by; `None` for a listener.
+    /// The address that it came in by; `None` for a listener and for a UDP socket.
     pub listen_address: Option<Arc<str>>,
     /// Unix second of its last request.
     pub last_request_s: AtomicU32,
+}
+
+impl Entry {
+    /// Whether it is a socket that datagrams come to: memcached counts it as a connection.
+    pub fn is_udp(&self) -> bool {
+        self.address.starts_with("udp:")
+    }
 }
 
 /// All open connections, by a number that is never given twice.
@@ -54,9 +61,9 @@ impl Registry {
         self.entries.lock().remove(&id);
     }
 
-    /// How many clients are connected; listeners do not count.
+    /// How many clients are connected, and UDP sockets open; listeners do not count.
     pub fn clients(&self) -> usize {
-        self.entries.lock().values().filter(|entry| entry.listen_address.is_some()).count()
+        self.entries.lock().values().filter(|entry| entry.listen_address.is_some() || entry.is_udp()).count()
     }
 
     /// Visits all, in the order they came.

@@ -347,9 +347,13 @@ impl Dispatch {
 
     fn conns(&self, table: &mut Table<'_>, now: UnixMs) {
         self.registry.visit(|id, entry| {
+            if entry.is_udp() {
+                table.row(format_args!("{id}:UDP"), "UDP");
+            }
             table.row(format_args!("{id}:addr"), &entry.address);
             let idle_s = now.seconds().saturating_sub(entry.last_request_s.load(Ordering::Relaxed));
             match &entry.listen_address {
+                None if entry.is_udp() => table.row(format_args!("{id}:state"), "conn_read"),
                 None => table.row(format_args!("{id}:state"), "conn_listening"),
                 Some(listen_address) => {
                     table.row(format_args!("{id}:listen_addr"), listen_address);

@@ -248,7 +248,7 @@ impl Listener {
 }
 
 /// An address that somebody has may be free in a moment; whatever else is wrong stays so.
-fn bind_fault_kind(error: &io::Error) -> FaultKind {
+pub(super) fn bind_fault_kind(error: &io::Error) -> FaultKind {
     if error.kind() == io::ErrorKind::AddrInUse { FaultKind::Locked } else { FaultKind::Unusable }
 }
 

@@ -1,7 +1,7 @@
 //! Sockets and event loops: the only room that names mio and socket2.
 //!
-//! Owns: the [`listener`], the [`worker`]s with their sockets, those between servers (`peers`), where TLS begins ([`door`]),
-//! and the wakers that reach a worker from other threads.
+//! Owns: the [`listener`], the [`worker`]s with their sockets, those of UDP ([`datagrams`]), those between servers (`peers`),
+//! where TLS begins ([`door`]), and the wakers that reach a worker from other threads.
 //!
 //! May import: base, proto, tls, conn and peer; the [`crate::conn::Backend`] is handed in.
 //!
@@ -11,12 +11,14 @@
 //!
 //! Start reading at [`worker::Worker::run`].
 
+pub mod datagrams;
 pub mod door;
 pub mod listener;
 mod peers;
 pub mod stream;
 pub mod worker;
 
+pub use datagrams::BoundDatagrams;
 pub use door::{Dialer, Door};
 pub use listener::{Bound, Listener};
 pub use worker::{Settings, Worker};

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::datagrams::{BoundDatagrams, Datagrams};
 use super::door::Dialer;
 use super::peers::Peers;
 use super::stream::{Accepted, Stream};
@@ -99,6 +100,8 @@ pub struct Worker<B> {
     greeting_checked_s: u32,
     /// What it has to do with other servers, if there are any.
     others: Option<Box<Peers>>,
+    /// Its UDP sockets, if it has any.
+    datagrams: Option<Box<Datagrams>>,
 }
 
 /// What the assembly hands to every worker.
@@ -169,12 +172,27 @@ impl<B: Backend + Owner> Worker<B> {
             greeting: Vec::new(),
             greeting_checked_s: 0,
             others: around.roster.map(|roster| Box::new(Peers::new(roster, around.dialer))),
+            datagrams: None,
         })
     }
 
     /// Where the listener hands connections to this worker.
     pub fn inlet(&self) -> (Sender<Accepted>, Wake) {
         (self.outlet.clone(), Arc::clone(&self.wake))
+    }
+
+    /// Takes UDP sockets, before it runs.
+    ///
+    /// # Errors
+    /// When they cannot be polled.
+    pub fn take_datagrams(&mut self, bound: Vec<BoundDatagrams>) -> io::Result<()> {
+        if !bound.is_empty() {
+            let traffic = Arc::clone(&self.traffic);
+            let datagrams =
+                Datagrams::open(bound, self.poll.registry(), &self.registry, traffic, self.clock.now())?;
+            self.datagrams = Some(Box::new(datagrams));
+        }
+        Ok(())
     }
 
     /// Turns until the server ends.
@@ -198,6 +216,12 @@ impl<B: Backend + Owner> Worker<B> {
             if event.token() == WAKE {
                 continue;
             }
+            if Datagrams::owns(event.token().0) {
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.note(event.token());
+                }
+                continue;
+            }
             if Peers::owns(event.token()) {
                 if let Some(others) = &mut self.others {
                     others.note(event);
@@ -214,9 +238,10 @@ impl<B: Backend + Owner> Worker<B> {
             self.serve(key, now);
         }
         self.welcome(now);
+        self.serve_datagrams(now);
         self.meet_others(now);
         self.backend.end_turn();
-        self.let_go();
+        self.let_go(now);
         self.tell_watchers(now);
         self.close_idle(now);
         self.close_overdue(now);
@@ -231,7 +256,8 @@ impl<B: Backend + Owner> Worker<B> {
         }
         let idle = (self.settings.idle_timeout_s > 0 || !self.greeting.is_empty()).then_some(IDLE_PAUSE);
         let others = self.others.as_ref().and_then(|others| others.pause());
-        [idle, others].into_iter().flatten().min()
+        let datagrams = self.datagrams.as_ref().and_then(|datagrams| datagrams.pause());
+        [idle, others, datagrams].into_iter().flatten().min()
     }
 
     /// Notes what an event says of its connection.
@@ -293,6 +319,15 @@ impl<B: Backend + Owner> Worker<B> {
         self.send(key);
     }
 
+    /// Answers what has come by UDP.
+    fn serve_datagrams(&mut self, now: UnixMs) {
+        let Some(datagrams) = &mut self.datagrams else { return };
+        let errands = datagrams.turn(now, self.settings.turn_requests, &*self.backend);
+        if let Some(others) = &mut self.others {
+            errands.into_iter().for_each(|(asker, errand)| others.take(asker, errand));
+        }
+    }
+
     /// Answers other servers, asks them, and gives clients what they have answered.
     fn meet_others(&mut self, now: UnixMs) {
         let Some(others) = &mut self.others else { return };
@@ -306,6 +341,10 @@ impl<B: Backend + Owner> Worker<B> {
 
     /// Fills a client's slot, if the client is still there: where it is.
     fn fill(&mut self, answer: Answer) -> Option<usize> {
+        if Datagrams::owns(answer.asker.key) {
+            self.datagrams.as_mut()?.fill(answer);
+            return None;
+        }
         let Answer { asker, slot, outcome, .. } = answer;
         let peer = self.peers.get_mut(asker.key)?;
         if peer.connection.session.id != asker.id {
@@ -370,25 +409,31 @@ impl<B: Backend + Owner> Worker<B> {
     }
 
     /// Lets go of replies that have become safe.
-    fn let_go(&mut self) {
+    fn let_go(&mut self, now: UnixMs) {
         if !self.has_waiting() {
             return;
         }
-        self.release(self.backend.safe_lsn());
+        self.release(self.backend.safe_lsn(), now);
         if self.has_waiting() {
             self.backend.want_wake(self.index);
-            self.release(self.backend.safe_lsn());
+            self.release(self.backend.safe_lsn(), now);
         }
     }
 
     fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.others.as_ref().is_some_and(|others| others.waits())
+        !self.waiting.is_empty()
+            || self.others.as_ref().is_some_and(|others| others.waits())
+            || self.datagrams.as_ref().is_some_and(|datagrams| datagrams.waits())
     }
 
-    fn release(&mut self, safe: Lsn) {
+    fn release(&mut self, safe: Lsn, now: UnixMs) {
         let stopped = self.backend.is_stopped();
+        let lost = stopped.then_some(LOST_REPLY);
         if let Some(others) = &mut self.others {
-            others.release(safe, stopped.then_some(LOST_REPLY));
+            others.release(safe, lost);
+        }
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.release(safe, lost, now, &*self.backend);
         }
         let mut released = std::mem::take(&mut self.waiting);
         for key in released.drain(..) {

@@ -19,6 +19,7 @@ mod admin;
 mod auth;
 pub mod binary;
 mod classic;
+pub mod datagram;
 mod dump;
 mod line;
 mod meta_reply;

@@ -53,6 +53,9 @@ pub const MEMLIMIT_SMALL: &[u8] = b"MEMLIMIT_TOO_SMALL cannot set maxbytes to le
 /// `cache_memlimit` in bytes, as it seems.
 pub const MEMLIMIT_LARGE: &[u8] = b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n";
 
+/// A reply that is longer than datagrams carry.
+pub const REPLY_TOO_LONG: &[u8] = b"SERVER_ERROR reply too long for UDP: ask over TCP\r\n";
+
 /// `-X`.
 pub const CACHEDUMP_OFF: &[u8] = b"CLIENT_ERROR stats cachedump not allowed\r\n";
 /// `-X`.

@@ -8,7 +8,7 @@ use super::patience::patiently;
 
 use crate::base::fault::{Fault, FaultKind};
 use crate::config::{ListenAddr, Network};
-use crate::net::{Bound, Door};
+use crate::net::{Bound, BoundDatagrams, Door};
 
 /// Binds everything that is listened on.
 pub(super) fn bind(network: &Network, certificates: Option<&Arc<Certificates>>) -> Result<Vec<Bound>, Fault> {
@@ -38,6 +38,33 @@ pub(super) fn bind(network: &Network, certificates: Option<&Arc<Certificates>>) 
     Ok(bound)
 }
 
+/// Binds everything that datagrams come to.
+pub(super) fn bind_datagrams(network: &Network) -> Result<Vec<BoundDatagrams>, Fault> {
+    let mut bound = Vec::new();
+    for listen in &network.datagrams {
+        match listen {
+            ListenAddr::Socket(address) => bound.push(udp(*address)?),
+            ListenAddr::Name { host, port } => {
+                for address in resolve(host, *port)? {
+                    bound.push(udp(address)?);
+                }
+            }
+            ListenAddr::All { port } => {
+                let any = udp((Ipv4Addr::UNSPECIFIED, *port).into())?;
+                let port = any.address.port();
+                bound.push(any);
+                // A machine without IPv6 is no reason not to start.
+                bound.extend(BoundDatagrams::bind((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into()).ok());
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn udp(address: SocketAddr) -> Result<BoundDatagrams, Fault> {
+    patiently(|| BoundDatagrams::bind(address))
+}
+
 fn tcp(address: SocketAddr, backlog: i32, door: Option<&Arc<Door>>) -> Result<Bound, Fault> {
     patiently(|| Bound::tcp(address, backlog, door))
 }
@@ -63,13 +90,18 @@ pub(super) fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
 }
 
 /// Writes the ports to the file that `MEMCACHED_PORT_FILENAME` names: whole or not at all.
-pub(super) fn tell(network: &Network, addresses: &[SocketAddr]) -> Result<(), Fault> {
+pub(super) fn tell(
+    network: &Network,
+    addresses: &[SocketAddr],
+    datagrams: &[SocketAddr],
+) -> Result<(), Fault> {
     let Some(path) = &network.port_file else { return Ok(()) };
-    let lines = addresses.iter().map(|address| {
+    let line = |name: &str, address: &SocketAddr| {
         let family = if address.is_ipv6() { "INET6" } else { "INET" };
-        format!("TCP {family}: {}\n", address.port())
-    });
-    let text: String = lines.collect();
+        format!("{name} {family}: {}\n", address.port())
+    };
+    let tcp = addresses.iter().map(|address| line("TCP", address));
+    let text: String = tcp.chain(datagrams.iter().map(|address| line("UDP", address))).collect();
     let mut draft = path.clone().into_os_string();
     draft.push(".lck");
     std::fs::write(&draft, text)

@@ -69,7 +69,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
     let mut lines: Vec<(&'static str, String)> = vec![
         ("maxconns", config.network.connections_max.to_string()),
         ("tcpport", port.to_string()),
-        ("udpport", "0".into()),
+        ("udpport", config.network.datagrams.first().map_or(0, ListenAddr::port).to_string()),
         ("inter", inter),
         ("verbosity", config.process.verbosity.to_string()),
         ("oldest", "0".into()),
@@ -79,7 +79,9 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
         ("shutdown_command", on(config.allow.shutdown)),
     ];
     lines.extend(constants(&[("growth_factor", "1.25"), ("chunk_size", "48")]));
-    lines.extend([("num_threads", threads.clone()), ("num_threads_per_udp", threads)]);
+    // Each UDP socket belongs to one worker.
+    let per_udp = if config.network.datagrams.is_empty() { threads.clone() } else { "1".into() };
+    lines.extend([("num_threads", threads), ("num_threads_per_udp", per_udp)]);
     lines.push(("stat_key_prefix", char::from(config.prefixes.delimiter).to_string()));
     lines.push(("detail_enabled", on(config.prefixes.counted)));
     lines.push(("reqs_per_event", config.network.turn_requests.to_string()));

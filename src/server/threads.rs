@@ -26,7 +26,7 @@ use crate::group::keeper::{Bell, Keeper};
 use crate::group::sweep::Sweeper;
 use crate::group::warmup::{Warmth, warm_up};
 use crate::net::worker::{Settings, Surroundings};
-use crate::net::{Bound, Listener, Wake, Worker};
+use crate::net::{Bound, BoundDatagrams, Listener, Wake, Worker};
 use crate::store::directory::Directory;
 
 /// Everything that runs.
@@ -107,7 +107,7 @@ impl Threads {
     pub(super) fn spawn(
         config: &Config,
         clock: Arc<dyn Clock>,
-        (bound, certificates): (Vec<Bound>, Option<Arc<Certificates>>),
+        (bound, datagrams, certificates): (Vec<Bound>, Vec<BoundDatagrams>, Option<Arc<Certificates>>),
         opened: Opened,
         shut_down: ShutDown,
         pulse: Arc<Pulse>,
@@ -165,7 +165,7 @@ impl Threads {
             dialer,
         };
         threads
-            .serve(config, &around, traffic, bound)
+            .serve(config, &around, traffic, (bound, datagrams))
             .map_err(|error| Fault::new(FaultKind::Io, format!("cannot start serving: {error}")))?;
         Ok(threads)
     }
@@ -207,12 +207,14 @@ impl Threads {
         config: &Config,
         around: &Surroundings<Dispatch>,
         traffic: Vec<Arc<Traffic>>,
-        bound: Vec<Bound>,
+        (bound, datagrams): (Vec<Bound>, Vec<BoundDatagrams>),
     ) -> io::Result<()> {
+        let mut shares = dealt(datagrams, traffic.len()).into_iter();
         let mut inlets = Vec::new();
         let mut workers = Vec::new();
         for (index, traffic) in traffic.into_iter().enumerate() {
-            let worker = Worker::new(index, traffic, around.with(self.backend(index, &around.clock)))?;
+            let mut worker = Worker::new(index, traffic, around.with(self.backend(index, &around.clock)))?;
+            worker.take_datagrams(shares.next().unwrap_or_default())?;
             let (inlet, wake) = worker.inlet();
             self.wakes.push(Arc::clone(&wake));
             inlets.push((inlet, wake));
@@ -301,6 +303,17 @@ impl Threads {
         join(&mut self.log_thread.take().into_iter().collect());
         result
     }
+}
+
+/// Deals out sockets, one after the other, to so many workers.
+fn dealt(sockets: Vec<BoundDatagrams>, workers: usize) -> Vec<Vec<BoundDatagrams>> {
+    let mut shares: Vec<Vec<BoundDatagrams>> = (0..workers).map(|_| Vec::new()).collect();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        if let Some(share) = shares.get_mut(index % workers.max(1)) {
+            share.push(socket);
+        }
+    }
+    shares
 }
 
 /// A thread that panics ends the process: what it left half done must not go on, and the log makes the end safe.

@@ -26,8 +26,8 @@ mod tests;
 
 pub use header::Status;
 pub use reply::{
-    encode_body, encode_done, encode_error, encode_lost, encode_refusal, encode_stat, encode_stats_end,
-    encode_status,
+    encode_body, encode_done, encode_error, encode_instead, encode_lost, encode_refusal, encode_stat,
+    encode_stats_end, encode_status,
 };
 pub use request::decode;
 pub use verb::Verb;

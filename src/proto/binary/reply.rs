@@ -124,10 +124,15 @@ pub fn encode_stats_end(form: &BinaryForm, out: &mut impl Sink) {
 
 /// What becomes of an answer whose change the log can no longer promise: the same frame, with an error.
 pub fn encode_lost(answer: &[u8], out: &mut impl Sink) {
+    encode_instead(answer, Status::Internal, out);
+}
+
+/// Writes a status instead of the answer that these bytes begin with.
+pub fn encode_instead(answer: &[u8], status: Status, out: &mut impl Sink) {
     let Some([_, opcode, .., o0, o1, o2, o3, _, _, _, _, _, _, _, _]) = answer.first_chunk::<HEADER_BYTES>()
     else {
         return;
     };
     let opaque = u32::from_be_bytes([*o0, *o1, *o2, *o3]);
-    encode_refusal(&Refusal { opcode: *opcode, opaque, status: Status::Internal }, out);
+    encode_refusal(&Refusal { opcode: *opcode, opaque, status }, out);
 }
