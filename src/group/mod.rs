@@ -26,6 +26,7 @@ pub mod listing;
 pub mod peek;
 pub mod recovery;
 mod rows;
+mod stored;
 pub mod sweep;
 #[cfg(test)]
 mod tests;

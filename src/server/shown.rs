@@ -124,8 +124,19 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
 const BUFFERS: [(&str, &str); 3] =
     [("watcher_logbuf_size", "262144"), ("worker_logbuf_size", "65536"), ("read_buf_mem_limit", "0")];
 /// The lines behind all others.
-const LAST: [(&str, &str); 5] = [
+const LAST: [(&str, &str); 16] = [
     ("inline_ascii_response", "no"),
+    ("ext_item_size", "0"),
+    ("ext_item_age", "0"),
+    ("ext_low_ttl", "0"),
+    ("ext_recache_rate", "0"),
+    ("ext_wbuf_size", "0"),
+    ("ext_compact_under", "0"),
+    ("ext_drop_under", "0"),
+    ("ext_max_sleep", "0"),
+    ("ext_max_frag", "0.00"),
+    ("slab_automove_freeratio", "0.000"),
+    ("ext_drop_unread", "no"),
     ("ssl_enabled", "no"),
     ("num_napi_ids", "0"),
     ("memory_file", "(null)"),
