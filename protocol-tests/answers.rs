@@ -5,8 +5,12 @@ use crate::transcript::{Transcript, Wire, run};
 use crate::transcripts::{all, play_all};
 
 /// What only a listener can do.
-const NEEDS_LISTENER: [&str; 3] =
-    ["framing/max-connections.txt", "framing/idle-timeout.txt", "stats/watch-connections.txt"];
+const NEEDS_LISTENER: [&str; 4] = [
+    "framing/max-connections.txt",
+    "framing/idle-timeout.txt",
+    "stats/watch-connections.txt",
+    "stats/watch-connections-refused.txt",
+];
 /// What is answered otherwise behind TLS; `tls::` has what comes instead.
 #[cfg(feature = "tls")]
 const WITHOUT_TLS: [&str; 4] = [

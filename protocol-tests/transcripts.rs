@@ -1,5 +1,6 @@
 //! Every transcript against the servers that can be reached: a memcached started here, or the one at `TARGET`.
 //! The servers under test plug in as further wires; the files and the runner stay as they are.
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -97,15 +98,40 @@ fn the_target_answers_as_the_transcripts_say() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-#[test]
-fn the_table_in_the_docs_names_transcripts_that_exist() {
+/// The words in backquotes of the tables of docs/protocol.md.
+fn named_in_the_docs() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/protocol.md")).unwrap();
-    let named: Vec<&str> = page.split('`').filter(|word| word.ends_with(".txt")).collect();
-    assert!(named.len() > 100, "only {} are named", named.len());
-    let is_missing = |name: &&str| !root.join("protocol-tests/transcripts").join(name).is_file();
-    let missing: Vec<&str> = named.into_iter().filter(is_missing).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    let rows = page.lines().filter(|line| line.starts_with('|')).map(|row| row.rsplit('|').nth(1).unwrap());
+    rows.flat_map(|proofs| proofs.split('`').skip(1).step_by(2).map(Into::into).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_table_in_the_docs_names_all_transcripts_and_no_others() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol-tests/transcripts");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let there: BTreeSet<String> =
+        files.iter().map(|file| file.strip_prefix(&root).unwrap().display().to_string()).collect();
+    let named: BTreeSet<String> =
+        named_in_the_docs().into_iter().filter(|name| name.ends_with(".txt")).collect();
+    let missing: Vec<&String> = named.difference(&there).collect();
+    assert!(missing.is_empty(), "named, but not there: {missing:?}");
+    let unnamed: Vec<&String> = there.difference(&named).collect();
+    assert!(unnamed.is_empty(), "in no row: {unnamed:?}");
+}
+
+#[test]
+fn the_tests_that_the_table_in_the_docs_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names: Vec<String> = named_in_the_docs().into_iter().filter(|name| name.contains("::")).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let (file, test) = name.rsplit_once("::").unwrap();
+        let path = root.join("protocol-tests").join(file.replace("::", "/")).with_extension("rs");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(text.contains(&format!("fn {test}(")), "{name} is not there");
+    }
 }
 
 /// Why a transcript is not played against a memcached; `shared`: one that somebody else started.

@@ -198,6 +198,7 @@ impl Embedded {
             reserve,
             limiter: opened.limiter,
             evictor: Default::default(),
+            onlooker: None,
             compactor: Default::default(),
             stop,
         };

@@ -1,5 +1,5 @@
 //! Random pipelines: requests of every kind, most of them well-formed, the others wrong in one place.
-use super::known::KNOWN;
+use super::known::{self, Known};
 use crate::random::Random;
 
 /// Bytes of one request: a line, and the value that belongs to it. In a line `{c0}` stands for the first cas that the
@@ -67,7 +67,20 @@ const EXPTIMES: [&str; 12] =
 const FLAGS: [&str; 12] =
     ["0", "0", "5", "77", "4294967295", "4294967296", "-1", "x", "1x", "+5", "007", "18446744073709551616"];
 /// More than any cas that a server gives.
-const HIGH: &str = "9223372036854775809";
+const HIGH: &str = "9223372036854775807";
+/// What of the words above 1.6.18 reads otherwise, and what it is sent instead. 1.6.45 refuses signs, and numbers of more
+/// than 32 bits where it keeps no more; such a difference is listed once for each kind of word. A number from 2^63 up is
+/// no number to 1.6.18 when a `-` stands anywhere behind it, be it in a later request or left from an earlier one.
+const OLD_WORDS: [(&str, &str); 8] = [
+    ("+5", "5"),
+    ("2147483648", "2147483647"),
+    ("4294967295", "1000"),
+    ("4294967296", "100000"),
+    ("9223372036854775808", "9223372036854775807"),
+    ("18446744073709551615", "9223372036854775806"),
+    ("18446744073709551616", "1x"),
+    ("99999999999999999999999", "x"),
+];
 const CAS: [&str; 12] =
     ["{c0}", "{c0}", "{c0}", "{c1}", "{c2}", "{c0-}", "{c0-}", HIGH, "0", "18446744073709551615", "x", "-1"];
 const DECIMALS: [&str; 6] = ["0", "1", "2", "5", "10", "18446744073709551615"];
@@ -75,13 +88,18 @@ const DECIMALS: [&str; 6] = ["0", "1", "2", "5", "10", "18446744073709551615"];
 /// A generator of pipelines.
 pub(crate) struct Generator {
     random: Random,
+    known: &'static [Known],
+    /// Whether the other server knows everything that 1.6.45 does.
+    is_newest: bool,
     /// Whether the meta request at hand is one that is answered after it took effect: mg and ma.
     shows: bool,
 }
 
 impl Generator {
-    pub(crate) fn new(seed: u64) -> Generator {
-        Generator { random: Random::new(seed), shows: false }
+    /// One for a server of whom these differences are known.
+    pub(crate) fn new(seed: u64, known: &'static [Known]) -> Generator {
+        let is_newest = std::ptr::eq(known, known::of("1.6.45"));
+        Generator { random: Random::new(seed), known, is_newest, shows: false }
     }
 
     pub(crate) fn pipeline(&mut self) -> Pipeline {
@@ -133,7 +151,7 @@ impl Generator {
             76..83 => self.meta_delete(),
             83..91 => self.meta_count(),
             91..95 => self.administer(),
-            95..98 => self.broken(),
+            95..97 => self.broken(),
             _ => self.known(),
         }
     }
@@ -191,14 +209,16 @@ impl Generator {
         self.line(line)
     }
 
-    /// Without `C`, which is new in 1.6.45: its transcripts are the mg-cas ones.
+    /// In 1.6.18 without `C` and `E`, which are new: their transcripts are the mg-cas ones.
     fn meta_get(&mut self) -> Request {
-        let line = "mg ".to_owned() + &self.meta("bcfhklOqstuvNRTLP", "b");
+        let letters = if self.is_newest { "bcfhklOqstuvNRTLPCE" } else { "bcfhklOqstuvNRTLP" };
+        let line = "mg ".to_owned() + &self.meta(letters, "b");
         self.line(line)
     }
 
     fn meta_store(&mut self) -> Request {
-        let words = self.meta("bckOqCFIMTNfLP", "M");
+        let letters = if self.is_newest { "bckOqCFIMTNfLPs" } else { "bckOqCFIMTNfLP" };
+        let words = self.meta(letters, "M");
         let (key, flags) = words.split_once(' ').unwrap_or((&words, ""));
         let value = if key.len() > 250 { b"value".to_vec() } else { self.value() };
         let (length, value) = self.length(value);
@@ -206,7 +226,8 @@ impl Generator {
     }
 
     fn meta_delete(&mut self) -> Request {
-        let line = "md ".to_owned() + &self.meta("bkOqCITcLP", "");
+        let letters = if self.is_newest { "bkOqCITcLPxF" } else { "bkOqCITcLP" };
+        let line = "md ".to_owned() + &self.meta(letters, "");
         self.line(line)
     }
 
@@ -239,7 +260,7 @@ impl Generator {
         }
         if self.one_in(40) && !letters.contains("kOqCIT") {
             words += " ";
-            words += self.pick(&["z", "I", "h", "t", "J5", "=", "1", "vv", "\u{e9}", "k k"]);
+            words += self.pick(&["z", "I", "h", "t", "J5", "1", "vv", "k k"]);
         }
         let key = if is_base64 { self.pick(&BASE64_KEYS).to_owned() } else { self.any_key() };
         key + &words
@@ -249,8 +270,8 @@ impl Generator {
         let token = match letter {
             'O' => match self.random.below(12) {
                 0 => "x".repeat(31),
-                // Refused by mg and ma it has no effect here, in memcached it has: see below.
-                1 if !self.shows => "x".repeat(32),
+                // Refused by mg and ma it has no effect here, in memcached it has, and 1.6.45 counts a refused ms.
+                1 if !self.shows && !self.is_newest => "x".repeat(32),
                 2 => String::new(),
                 _ => self.pick(&["abc", "1", "+", "O"]).to_owned(),
             },
@@ -324,7 +345,7 @@ impl Generator {
 
     /// A request that is known to be answered otherwise.
     fn known(&mut self) -> Request {
-        let known = &KNOWN[self.random.below(KNOWN.len() as u64) as usize];
+        let known = &self.known[self.random.below(self.known.len() as u64) as usize];
         known.request.replace("{long}", &"k".repeat(251)).replace("{O33}", &"O".repeat(33)).into()
     }
 
@@ -397,7 +418,9 @@ impl Generator {
     }
 
     fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.random.below(from.len() as u64) as usize]
+        let word = from[self.random.below(from.len() as u64) as usize];
+        let old = OLD_WORDS.iter().find(|(new, _)| !self.is_newest && *new == word);
+        old.map_or(word, |(_, old)| old)
     }
 }
 

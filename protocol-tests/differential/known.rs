@@ -1,5 +1,5 @@
-//! Every difference between memcached 1.6.45, which Larder answers like, and the memcached 1.6.18 that it is compared
-//! with: data. PROTOCOL.md is what 1.6.45 was measured to answer.
+//! Every difference between Larder and the memcached that it is compared with: data. Larder answers like 1.6.45, so that
+//! the list for 1.6.18 is long, and the one for 1.6.45 in `newest.rs` holds what is meant to differ.
 
 /// A difference: requests of this pattern, and what the two answer.
 pub(crate) struct Known {
@@ -18,7 +18,12 @@ pub(crate) struct Known {
     pub(crate) reason: &'static str,
 }
 
-const BAD_LINE: &str = "CLIENT_ERROR bad command line format\r\n";
+/// The list for a memcached of this version.
+pub(crate) fn of(version: &str) -> &'static [Known] {
+    if version == "1.6.45" { super::newest::KNOWN } else { KNOWN }
+}
+
+pub(super) const BAD_LINE: &str = "CLIENT_ERROR bad command line format\r\n";
 const BAD_LINE_THEN_ERROR: &str = "CLIENT_ERROR bad command line format\r\nERROR\r\n";
 const BAD_TOKEN: &str = "CLIENT_ERROR bad token in command line format\r\n";
 const BAD_KEY: &str = "CLIENT_ERROR error decoding key\r\n";
@@ -27,7 +32,7 @@ const BAD_OR_DUPLICATE: &str = "CLIENT_ERROR invalid or duplicate flag\r\n";
 const DUPLICATE: &str = "CLIENT_ERROR duplicate flag\r\n";
 const TOO_MANY: &str = "CLIENT_ERROR options flags are too long\r\n";
 const TOO_MANY_OLD: &str = "CLIENT_ERROR options flags too long\r\n";
-const OPAQUE_THEN_END: &str = "CLIENT_ERROR opaque token too long\r\nEND\r\n";
+pub(super) const OPAQUE_THEN_END: &str = "CLIENT_ERROR opaque token too long\r\nEND\r\n";
 const LOST_THEN_BAD_LINE: &str = "without EN: CLIENT_ERROR bad command line format\r\n";
 const ERROR: &str = "ERROR\r\n";
 const END: &str = "END\r\n";
@@ -39,16 +44,18 @@ const EXTRA: &str = "1.6.45 passes over words too many";
 const SWALLOWED: &str = "1.6.45 throws away the value behind a line that it refuses";
 const NEW_FLAG: &str = "the flag is new";
 const OTHER_TEXT: &str = "another text";
-const NO_EFFECT: &str =
+const NUMBER: &str = "1.6.45 takes no sign, and no number of more bits than it keeps";
+const FLAG_BYTE: &str = "1.6.45 takes no line apart in which a flag is no letter";
+pub(super) const NO_EFFECT: &str =
     "here what is refused has no effect; memcached has made the item before it looks at the opaque";
 const QUIET_VIVIFY: &str = "1.6.18 answers a quiet count that makes the item";
 const NOT_PARSED: &str = "1.6.45 tells a line that does not parse in spite of noreply";
-const BASE64_KEPT: &str =
+pub(super) const BASE64_KEPT: &str =
     "PROTOCOL.md: the binary mark is kept with the item; memcached forgets it when the value grows";
 const LOST: &str = "1.6.18 forgets the replies before a get with a key that is too long";
 
 /// All of them.
-pub(crate) const KNOWN: &[Known] = &[
+const KNOWN: &[Known] = &[
     Known {
         pattern: "{space} get none",
         request: " get none\r\n",
@@ -441,5 +448,103 @@ pub(crate) const KNOWN: &[Known] = &[
         larder: &["STORED\r\nHD\r\nHD t100\r\n", "STORED\r\nHD\r\nHD t99\r\n"],
         memcached: &["STORED\r\nHD\r\nHD t-1\r\n"],
         reason: "a new deadline is kept; where the number grows memcached gives it to the item that goes",
+    },
+    Known {
+        pattern: "touch none 4294967296",
+        request: "touch none 4294967296\r\n",
+        larder: &["CLIENT_ERROR invalid exptime argument\r\n"],
+        memcached: &["NOT_FOUND\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "gat 2147483648 none",
+        request: "gat 2147483648 none\r\n",
+        larder: &["CLIENT_ERROR invalid exptime argument\r\n"],
+        memcached: &[END],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "flush_all +1000",
+        request: "flush_all +1000\r\nflush_all\r\n",
+        larder: &["CLIENT_ERROR invalid exptime argument\r\nOK\r\n"],
+        memcached: &["OK\r\nOK\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "incr none +5",
+        request: "incr none +5\r\n",
+        larder: &["CLIENT_ERROR invalid numeric delta argument\r\n"],
+        memcached: &["NOT_FOUND\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "cas none 0 0 1 +5",
+        request: "cas none 0 0 1 +5\r\nx\r\n",
+        larder: &[BAD_LINE],
+        memcached: &["NOT_FOUND\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "mg none T4294967296",
+        request: "mg none T4294967296\r\n",
+        larder: &[BAD_TOKEN],
+        memcached: &["EN\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "mg none R2147483648",
+        request: "mg none R2147483648\r\n",
+        larder: &[BAD_TOKEN],
+        memcached: &["EN\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "ms none 2 F4294967296",
+        request: "ms none 2 F4294967296\r\nhi\r\ndelete none noreply\r\n",
+        larder: &[BAD_LINE],
+        memcached: &["HD\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "md none C+1",
+        request: "md none C+1\r\n",
+        larder: &[BAD_TOKEN],
+        memcached: &["NF\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "ma none D+5",
+        request: "ma none D+5\r\n",
+        larder: &[BAD_OR_DUPLICATE],
+        memcached: &["NF\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "cache_memlimit +64",
+        request: "cache_memlimit +64\r\n",
+        larder: &[ERROR],
+        memcached: &["OK\r\n"],
+        reason: NUMBER,
+    },
+    Known {
+        pattern: "mg none =",
+        request: "mg none =\r\n",
+        larder: &[BAD_LINE],
+        memcached: &[BAD_FLAG],
+        reason: FLAG_BYTE,
+    },
+    Known {
+        pattern: "mg none \u{e9}",
+        request: "mg none \u{e9}\r\n",
+        larder: &[BAD_LINE],
+        memcached: &[DUPLICATE],
+        reason: FLAG_BYTE,
+    },
+    Known {
+        pattern: "ms none 5 =",
+        request: "ms none 5 =\r\nvalue\r\n",
+        larder: &[BAD_LINE_THEN_ERROR],
+        memcached: &[BAD_FLAG],
+        reason: FLAG_BYTE,
     },
 ];

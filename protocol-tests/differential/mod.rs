@@ -5,7 +5,8 @@
 //! answered alike or as listed; all others are one pipeline. What is not listed fails, and so does what no run has met.
 //! A failing pipeline is made as short as it gets.
 //!
-//! `LARDER_LONG=1` sends 100,000 pipelines instead of some thousands; `LARDER_SEED` names another seed.
+//! `LARDER_LONG=1` sends 100,000 pipelines instead of some thousands; `LARDER_SEED` names another seed. The memcached is
+//! the one on PATH. A 1.6.45 there is sent all that is new in it too, and what is listed for it is short.
 use std::net::SocketAddr;
 use std::thread;
 
@@ -15,11 +16,12 @@ use crate::skips::{self, say};
 
 mod generate;
 mod known;
+mod newest;
 pub(crate) mod pair;
 mod pattern;
 
 use generate::{Generator, Pipeline, Request};
-use known::KNOWN;
+use known::Known;
 
 const SEED: u64 = 1645;
 /// Pipelines of the short and of the long form.
@@ -27,14 +29,17 @@ const PIPELINES: u64 = 4_000;
 const PIPELINES_LONG: u64 = 100_000;
 /// Streams of pipelines, each with servers of its own: what one flushes is no other's.
 const LANES: u64 = 2;
-/// The clocks of the servers tick, and memcached's threads hold items for moments: a difference counts when it is met
-/// so many times in a row.
-const TRIES: usize = 3;
+/// The clocks of the servers tick, and memcached's threads hold items for moments: a difference counts when both servers
+/// have said the same so many times in a row.
+const STEADY_TRIES: usize = 3;
+/// Tries before what never becomes steady counts all the same.
+const TRIES_MAX: usize = 40;
 /// Differences that are shown before the rest is left alone.
 const SHOWN: usize = 30;
 
 /// Two servers and what was met.
 struct Lane {
+    known: &'static [Known],
     larder: Larder,
     memcached: Oracle,
     _folder: tempfile::TempDir,
@@ -52,9 +57,20 @@ impl Lane {
         // One group: a cas is unique among the keys of a group, and here it stands for its place in a row.
         let larder = Larder::start(&folder.path().join("data"), &["--groups", "1", "-t", "1"]).unwrap();
         let memcached = Oracle::start(memcached, &["-t".into(), "1".into()]).unwrap();
-        let met = vec![0; KNOWN.len()];
+        let known = known::of(&pair::version(memcached.address()));
+        let met = vec![0; known.len()];
         let (pipelines, requests, alone) = (0, 0, 0);
-        Lane { larder, memcached, _folder: folder, pipelines, requests, alone, met, failures: Vec::new() }
+        Lane {
+            known,
+            larder,
+            memcached,
+            _folder: folder,
+            pipelines,
+            requests,
+            alone,
+            met,
+            failures: Vec::new(),
+        }
     }
 
     fn addresses(&self) -> (SocketAddr, SocketAddr) {
@@ -65,19 +81,24 @@ impl Lane {
     fn difference(&self, pipeline: &Pipeline) -> Option<(pair::Answer, pair::Answer)> {
         let (larder, memcached) = self.addresses();
         let mut last = None;
-        for _ in 0..TRIES {
-            let answers = (pair::ask(larder, pipeline), pair::ask(memcached, pipeline));
-            if answers.0 == answers.1 {
+        let mut steady = 0;
+        for _ in 0..TRIES_MAX {
+            let answers = Some((pair::ask(larder, pipeline), pair::ask(memcached, pipeline)));
+            if answers.as_ref().is_some_and(|(larder, memcached)| larder == memcached) {
                 return None;
             }
-            last = Some(answers);
+            steady = if answers == last { steady + 1 } else { 1 };
+            last = answers;
+            if steady == STEADY_TRIES {
+                break;
+            }
         }
         last
     }
 
     fn run(&mut self, pipeline: &Pipeline) {
         let is_covered =
-            |request: &Request| KNOWN.iter().any(|known| pattern::matches(known.pattern, request));
+            |request: &Request| self.known.iter().any(|known| pattern::matches(known.pattern, request));
         let (covered, free): (Vec<Request>, Vec<Request>) =
             pipeline.requests.iter().cloned().partition(is_covered);
         self.pipelines += 1;
@@ -98,12 +119,12 @@ impl Lane {
         let alone = Pipeline { requests, counted: false, ..pipeline.clone() };
         let Some((larder, memcached)) = self.difference(&alone) else { return };
         let (larder, memcached) = (behind_miss(&larder), behind_miss(&memcached));
-        let is_listed = |known: &known::Known| {
+        let is_listed = |known: &Known| {
             pattern::matches(known.pattern, &request)
                 && known.larder.contains(&larder.as_str())
                 && known.memcached.contains(&memcached.as_str())
         };
-        let listed: Vec<usize> = (0..KNOWN.len()).filter(|at| is_listed(&KNOWN[*at])).collect();
+        let listed: Vec<usize> = (0..self.known.len()).filter(|at| is_listed(&self.known[*at])).collect();
         for at in &listed {
             self.met[*at] += 1;
         }
@@ -178,7 +199,7 @@ fn shorter_at(
 
 /// Requests of every kind, at least so many bytes of them, that do not end the connection.
 pub(crate) fn well_framed(seed: u64, bytes: usize) -> Vec<u8> {
-    let mut generator = Generator::new(seed);
+    let mut generator = Generator::new(seed, known::of("1.6.45"));
     let mut all = Vec::new();
     while all.len() < bytes {
         let requests = generator.pipeline().requests;
@@ -197,7 +218,7 @@ fn larder_and_memcached_answer_alike() {
     let lanes: Vec<Lane> = thread::scope(|scope| {
         let lane = |number: u64| {
             let mut lane = Lane::start(&memcached);
-            let mut generator = Generator::new(seed + number);
+            let mut generator = Generator::new(seed + number, lane.known);
             while lane.pipelines < count / LANES && lane.failures.len() < SHOWN {
                 lane.run(&generator.pipeline());
             }
@@ -207,7 +228,8 @@ fn larder_and_memcached_answer_alike() {
         lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
     });
     let sum = |figure: fn(&Lane) -> u64| lanes.iter().map(figure).sum::<u64>();
-    let met: Vec<u64> = (0..KNOWN.len()).map(|at| lanes.iter().map(|lane| lane.met[at]).sum()).collect();
+    let known = lanes[0].known;
+    let met: Vec<u64> = (0..known.len()).map(|at| lanes.iter().map(|lane| lane.met[at]).sum()).collect();
     say(&format!(
         "differential: seeds {seed}..{}, {} pipelines of {} requests, {} of these alone; {} of {} listed differences met, \
          {} times",
@@ -216,7 +238,7 @@ fn larder_and_memcached_answer_alike() {
         sum(|lane| lane.requests),
         sum(|lane| lane.alone),
         met.iter().filter(|count| **count > 0).count(),
-        KNOWN.len(),
+        known.len(),
         met.iter().sum::<u64>()
     ));
     let failures: Vec<&String> = lanes.iter().flat_map(|lane| &lane.failures).collect();
@@ -226,7 +248,7 @@ fn larder_and_memcached_answer_alike() {
         failures.len(),
         failures.iter().map(|f| f.as_str()).collect::<Vec<_>>().join("\n")
     );
-    let unmet: Vec<_> = KNOWN
+    let unmet: Vec<_> = known
         .iter()
         .zip(met)
         .filter(|(_, met)| *met == 0)

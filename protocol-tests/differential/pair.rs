@@ -37,6 +37,14 @@ const COUNTERS: [&str; 24] = [
     "evictions",
 ];
 
+/// The version that a server says it is.
+pub(crate) fn version(address: SocketAddr) -> String {
+    let mut stream = connect(address);
+    send(&mut stream, b"version\r\n", None);
+    let answer = String::from_utf8_lossy(&read_until(&mut stream, b"\r\n")).into_owned();
+    answer.trim_start_matches("VERSION ").trim_end().to_owned()
+}
+
 /// What one server has said to a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {

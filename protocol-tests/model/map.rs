@@ -264,7 +264,7 @@ impl Map {
                     value: Vec::new(),
                     flags: 0,
                     deadline_s: deadline_s.unwrap_or(0),
-                    cas: None,
+                    cas: item.cas.filter(|_| !flags.has('I')),
                     stale: flags.has('I'),
                     won: false,
                 };

@@ -45,18 +45,28 @@ pub struct Stamp {
 pub struct VersionClock {
     last: Version,
     server: u64,
+    /// The counter that each millisecond begins with, in its place.
+    first: u64,
 }
 
 impl VersionClock {
     /// A clock of server `server` (10 bits) whose versions are all above `floor`.
     pub fn above(floor: Version, server: u16) -> VersionClock {
-        VersionClock { last: floor, server: u64::from(server) & ((1 << SERVER_BITS) - 1) }
+        VersionClock { last: floor, server: u64::from(server) & ((1 << SERVER_BITS) - 1), first: 0 }
+    }
+
+    /// The clock of one of several groups: each begins a millisecond at another counter, as far from the others as their
+    /// number allows. So a cas of one group is hardly ever that of another, as clients of memcached expect.
+    #[must_use]
+    pub fn of_group(self, group: u16) -> VersionClock {
+        let counter = u64::from(group.reverse_bits()) >> (u16::BITS - COUNTER_BITS);
+        VersionClock { first: counter << SERVER_BITS, ..self }
     }
 
     /// The version that the next change gets: above every earlier one, and not before the clock.
     pub fn next(&self, now: UnixMs) -> Version {
         let tick = (self.last.0 >> SERVER_BITS) + 1;
-        Version(tick.max(Version::at(now).0 >> SERVER_BITS) << SERVER_BITS | self.server)
+        Version(tick.max((Version::at(now).0 | self.first) >> SERVER_BITS) << SERVER_BITS | self.server)
     }
 
     /// Remembers that `version` was used: the next ones are above it.
@@ -85,6 +95,21 @@ mod tests {
                 assert_eq!(version.0 & 1023, 7, "the server id is kept");
                 clock.advance(version);
                 last = version;
+            }
+        }
+    }
+
+    #[test]
+    fn groups_that_change_in_one_millisecond_use_different_versions() {
+        for groups in [2, 64, 1000] {
+            let mut seen = std::collections::BTreeSet::new();
+            for group in 0..groups {
+                let mut clock = VersionClock::above(Version::ZERO, 1).of_group(group);
+                for _ in 0..4096 / groups.next_power_of_two() {
+                    let version = clock.next(UnixMs(1000));
+                    assert!(seen.insert(version), "{version:?} twice, of {groups} groups");
+                    clock.advance(version);
+                }
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Connection {
     is_binary: Option<bool>,
     /// Whether nothing is read any more.
     closing: bool,
+    /// Whether that is for something which cannot be answered.
+    refused: bool,
     /// Replies.
     pub outbox: Outbox,
     /// What requests leave for later ones.
@@ -124,14 +126,14 @@ impl Connection {
                     proto::binary::encode_refusal(&refusal, &mut self.outbox);
                     self.outbox.seal(Lsn::ZERO);
                     if closes {
-                        self.closing = true;
+                        (self.closing, self.refused) = (true, true);
                         return (bytes.len(), Progress::Closing);
                     }
                     taken += length;
                     self.swallow_bytes = swallow;
                 }
                 Step::Close => {
-                    self.closing = true;
+                    (self.closing, self.refused) = (true, true);
                     return (bytes.len(), Progress::Closing);
                 }
             }
@@ -213,6 +215,16 @@ impl Connection {
     /// Whether it is told events, and a turn without new bytes fetches them.
     pub fn is_watching(&self) -> bool {
         self.session.watch.is_some()
+    }
+
+    /// Whether the rest of a value is still to come.
+    pub fn awaits_value(&self) -> bool {
+        self.swallow_bytes > 0 || self.need_bytes > 0 && self.searched_bytes == 0
+    }
+
+    /// Whether it is closed for what it has sent: no request, and nothing that has an answer.
+    pub fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Whether nothing is read any more.

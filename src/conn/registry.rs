@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -16,8 +16,10 @@ pub struct Entry {
     pub address: String,
     /// The address that it came in by; `None` for a listener and for a UDP socket.
     pub listen_address: Option<Arc<str>>,
-    /// Unix second of its last request.
+    /// Unix second of its last request; 0 for a listener.
     pub last_request_s: AtomicU32,
+    /// Whether the rest of a value is still to come.
+    pub awaits_value: AtomicBool,
 }
 
 impl Entry {
@@ -51,7 +53,12 @@ impl Registry {
     /// Enters a connection; its number and entry.
     pub fn enter(&self, address: String, listen_address: Option<Arc<str>>, now_s: u32) -> (u64, Arc<Entry>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let entry = Arc::new(Entry { address, listen_address, last_request_s: AtomicU32::new(now_s) });
+        let entry = Arc::new(Entry {
+            address,
+            listen_address,
+            last_request_s: AtomicU32::new(now_s),
+            awaits_value: AtomicBool::new(false),
+        });
         self.entries.lock().insert(id, Arc::clone(&entry));
         (id, entry)
     }

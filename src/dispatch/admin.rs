@@ -121,7 +121,7 @@ impl Dispatch {
     }
 
     fn show_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, ask: &Ask<'_>, out: &mut Outbox) -> Verdict {
-        self.write_stats(topic, form, ask.now, out);
+        self.write_stats(topic, form, ask.now, ask.session.id, out);
         out.seal(Lsn::ZERO);
         Verdict::Done
     }

@@ -8,6 +8,7 @@ use crate::base::lsn::Lsn;
 use crate::base::reply::{Denial, Reply, Sink};
 use crate::base::time::UnixMs;
 use crate::conn::{Ask, Outbox, Verdict};
+use crate::group::keeper::Onlooker;
 use crate::group::{Asked, Group};
 use crate::proto::{Event, Form, Kinds, texts};
 
@@ -141,6 +142,12 @@ impl Dispatch {
         out.put(text);
         out.seal(Lsn::ZERO);
         verdict
+    }
+}
+
+impl Onlooker for Dispatch {
+    fn look(&self, group: &Group, now: UnixMs) {
+        self.tell_lost(group, now, 0);
     }
 }
 

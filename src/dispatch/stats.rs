@@ -100,8 +100,15 @@ struct Totals {
 }
 
 impl Dispatch {
-    /// Writes the answer to `stats TOPIC`.
-    pub(super) fn write_stats(&self, topic: StatsTopic<'_>, form: &Form<'_>, now: UnixMs, out: &mut Outbox) {
+    /// Writes the answer to `stats TOPIC`, which `connection` has asked.
+    pub(super) fn write_stats(
+        &self,
+        topic: StatsTopic<'_>,
+        form: &Form<'_>,
+        now: UnixMs,
+        connection: u64,
+        out: &mut Outbox,
+    ) {
         if let StatsTopic::Reset = topic {
             self.reset_counters();
             return end(form, texts::RESET, out);
@@ -123,7 +130,7 @@ impl Dispatch {
             StatsTopic::Items => self.items(table),
             StatsTopic::Slabs => self.slabs(table),
             StatsTopic::Sizes => table.row("sizes_status", "disabled"),
-            StatsTopic::Conns => self.conns(table, now),
+            StatsTopic::Conns => self.conns(table, now, connection),
             StatsTopic::Larder => self.larder(table),
             StatsTopic::Groups => self.each_group(table),
             _ => {}
@@ -345,19 +352,25 @@ impl Dispatch {
         table.row("total_malloced", self.shared.budget.used());
     }
 
-    fn conns(&self, table: &mut Table<'_>, now: UnixMs) {
+    fn conns(&self, table: &mut Table<'_>, now: UnixMs, asking: u64) {
         self.registry.visit(|id, entry| {
             if entry.is_udp() {
                 table.row(format_args!("{id}:UDP"), "UDP");
             }
             table.row(format_args!("{id}:addr"), &entry.address);
-            let idle_s = now.seconds().saturating_sub(entry.last_request_s.load(Ordering::Relaxed));
+            let last_s = entry.last_request_s.load(Ordering::Relaxed).max(self.settings.started.seconds());
+            let idle_s = now.seconds().saturating_sub(last_s);
             match &entry.listen_address {
                 None if entry.is_udp() => table.row(format_args!("{id}:state"), "conn_read"),
                 None => table.row(format_args!("{id}:state"), "conn_listening"),
                 Some(listen_address) => {
                     table.row(format_args!("{id}:listen_addr"), listen_address);
-                    table.row(format_args!("{id}:state"), "conn_read");
+                    let state = match entry.awaits_value.load(Ordering::Relaxed) {
+                        _ if id == asking => "conn_parse_cmd",
+                        true => "conn_nread",
+                        false => "conn_read",
+                    };
+                    table.row(format_args!("{id}:state"), state);
                 }
             }
             table.row(format_args!("{id}:secs_since_last_cmd"), idle_s);

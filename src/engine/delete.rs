@@ -29,7 +29,12 @@ fn cleared<'c>(delete: &Delete, call: Call<'_>, item: &Item<'_>) -> Put<'c> {
         value: NewValue::Whole(&[]),
         client_flags: delete.client_flags,
         deadline: delete.exptime.map_or(Deadline::NEVER, |exptime| call.deadline(exptime)),
-        cas: call.new_cas(delete.new_cas),
+        // Whoever holds the cas may still store over it, unless it is marked stale too.
+        cas: if delete.invalidate || delete.new_cas.is_some() {
+            call.new_cas(delete.new_cas)
+        } else {
+            item.cas
+        },
         marks: item.marks.and(Marks::BINARY_KEY).with(stale),
         base: item.version,
         delta: 0,

@@ -59,6 +59,8 @@ impl Group {
     pub fn checkpoint(&self) -> Result<Report, Fault> {
         let Some(store) = &self.store else { return Ok(Report::default()) };
         let _alone = self.checkpointing.lock();
+        // What is being written is on no list to look at: who asks meanwhile is told by this.
+        self.look_at_newer(store);
         let (dirty, applied) = {
             let mut core = self.core.lock();
             core.dirty_since_s = 0;

@@ -17,9 +17,9 @@ pub struct Figures {
     pub counters: GroupCounters,
     /// What its memory holds.
     pub hot: hot::Figures,
-    /// Items stored, in memory or on disk: exact when the group is complete, else as of the last checkpoint.
+    /// Items stored, in memory or on disk: exact when the group is complete, else see `stored.rs`.
     pub items: u64,
-    /// The bytes of their keys and values.
+    /// What they take in memory when the group is complete, else the bytes of their keys and values.
     pub item_bytes: u64,
     /// Rows in the store.
     pub rows: u64,
@@ -55,11 +55,17 @@ impl Group {
         hot.evictions += core.counters.evicted;
         let state = self.store.as_ref().map(|store| store.state()).unwrap_or_default();
         let is_complete = core.hot.is_complete();
+        let counters = core.counters;
+        drop(core);
+        let (items, item_bytes) = match &self.store {
+            Some(store) if !is_complete => self.stored_now(store),
+            _ => (hot.live, hot.item_bytes),
+        };
         Figures {
-            counters: core.counters,
+            counters,
             hot,
-            items: if is_complete { hot.live } else { state.rows.max(hot.live) },
-            item_bytes: if is_complete { hot.item_bytes } else { state.payload_bytes.max(hot.item_bytes) },
+            items,
+            item_bytes,
             rows: state.rows,
             payload_bytes: state.payload_bytes,
             complete_groups: u64::from(is_complete),

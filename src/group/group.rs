@@ -9,6 +9,7 @@ use super::count::{count, is_eviction, is_new_item};
 use super::disk_limit::DiskUse;
 use super::keeper::Bell;
 use super::readers::{Ahead, Readers};
+use super::stored::Unsettled;
 use super::trail::Trail;
 use super::trouble::Trouble;
 use crate::base::command::{Key, Op, StoreMode};
@@ -132,6 +133,8 @@ pub(super) struct Core {
     /// What is read ahead of those who ask for it.
     pub(super) ahead: Ahead,
     pub(super) counters: GroupCounters,
+    /// What the last look at what is dirty has shown of what the store does not count yet.
+    pub(super) unsettled: Unsettled,
     /// Items removed by [`Op::Evict`], never reset.
     pub(super) removed_for_room: u64,
     /// What memory had counted at the last `stats reset`. Memory itself goes on counting: whether something was dropped
@@ -177,7 +180,7 @@ impl Group {
         let state = store.as_ref().map(Store::state);
         let core = Core {
             hot,
-            clock: VersionClock::above(floor, shared.server),
+            clock: VersionClock::above(floor, shared.server).of_group(id.0),
             flush: state.as_ref().map_or(FlushMark::default(), |state| state.flush),
             applied_lsn: state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn),
             flush_version: Version::ZERO,
@@ -190,6 +193,7 @@ impl Group {
             trail: Trail::new(state.as_ref().map_or(Lsn::ZERO, |state| state.applied_lsn)),
             ahead: Ahead::default(),
             counters: GroupCounters::default(),
+            unsettled: Unsettled::default(),
             removed_for_room: 0,
             counted_from: hot::Figures::default(),
         };
@@ -338,6 +342,10 @@ impl Group {
         count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
         core.counters.total_items += u64::from(is_new_item(&effect, old_value.len()));
         core.counters.evicted += u64::from(is_eviction(&effect));
+        let lost = stored.filter(|_| is_eviction(&effect) && core.hot.remembers_lost());
+        if let Some(lost) = lost.map(|item| Lost::of(&asked.key.bytes, &item)) {
+            core.hot.remember_lost(lost);
+        }
         core.removed_for_room += u64::from(matches!(asked.op, Op::Evict(_)));
         match &mut effect {
             Effect::Put(put) if access == Access::Fetched => put.marks = put.marks.with(Marks::FETCHED),

@@ -172,6 +172,12 @@ pub trait Ceiling: Send + Sync {
     fn raise(&self, version: Version) -> Result<(), Fault>;
 }
 
+/// Who is told that a group has given up items for room, besides those who ask it something.
+pub trait Onlooker: Send + Sync {
+    /// Looks at what has gone of this group.
+    fn look(&self, group: &Group, now: UnixMs);
+}
+
 /// The keeper's thread.
 pub struct Keeper {
     /// All groups of this server.
@@ -192,6 +198,8 @@ pub struct Keeper {
     pub limiter: Option<Limiter>,
     /// What is given up for it.
     pub evictor: Evictor,
+    /// Who is told of that; `None` when nobody can be.
+    pub onlooker: Option<Arc<dyn Onlooker>>,
     /// Set when the server ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -209,6 +217,9 @@ impl Keeper {
     /// One turn: checkpoints for as long as something presses, then a step of a compaction. How long to rest after it.
     pub fn tend(&self) -> Duration {
         let round = self.round().or_else(|fault| self.round_on_reserve(fault));
+        if let Some(onlooker) = &self.onlooker {
+            self.groups.iter().for_each(|group| onlooker.look(group, self.clock.now()));
+        }
         let is_pressed = self.limiter.as_ref().is_some_and(Limiter::is_pressed);
         // A compaction never keeps a checkpoint waiting for more than a step.
         let go_on = || !self.stop.load(Ordering::Acquire) && !self.shared.bell.is_rung();

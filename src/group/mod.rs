@@ -29,6 +29,7 @@ mod portion;
 pub mod readers;
 pub mod recovery;
 mod rows;
+mod stored;
 pub mod sweep;
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,15 @@ impl Hot {
         }
     }
 
+    /// Shows some of what is dirty, spread evenly over the next list: about `count` entries, and all of a list that is not
+    /// longer. One may be shown twice.
+    pub fn sample_dirty(&self, count: usize, mut visit: impl FnMut(&[u8], Entry<'_>)) {
+        let step = self.dirty.len().div_ceil(count.max(1)).max(1);
+        for at in (0..self.dirty.len()).step_by(step) {
+            self.visit_dirty(&self.dirty, at..at + 1, &mut visit);
+        }
+    }
+
     /// Says that the store has this entry as it was at `stamp`, the later of its version and meta version. If that is
     /// what it still is, it is clean now, and a tombstone leaves memory. Otherwise it stays dirty, and the next list
     /// names it. Returns whether it became clean.

@@ -292,6 +292,7 @@ impl<B: Backend + Owner> Worker<B> {
                     peer.entry.last_request_s.store(now.seconds(), Ordering::Relaxed);
                     let received = self.scratch.get(..count).unwrap_or_default();
                     peer.progress = peer.connection.turn(received, share, now, &*self.backend);
+                    peer.entry.awaits_value.store(peer.connection.awaits_value(), Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -403,7 +404,8 @@ impl<B: Backend + Owner> Worker<B> {
         peer.connection.outbox.give_back(&mut self.spares);
         peer.note_pinned(&*self.backend);
         if peer.connection.outbox.is_empty() && peer.progress == Progress::Closing {
-            return self.close(key, Reason::Normal);
+            let reason = if peer.connection.is_refused() { Reason::Error } else { Reason::Normal };
+            return self.close(key, reason);
         }
         self.schedule(key);
     }

@@ -1,6 +1,6 @@
 //! The commands that are not about keys: flush_all, stats, version, verbosity, quit and administration.
 
-use super::line::{Words, ends_with_noreply, exptime, number_i64, number_u32, number_u64};
+use super::line::{Words, ends_with_noreply, exptime, number_i64, number_u32};
 use super::{ClassicForm, Limits, Parsed, Request, texts};
 use crate::base::command::{Command, DumpForm, Refused, ShutdownMode, StatsTopic, Tuning};
 use crate::base::limits::{MEMLIMIT_MB_MAX, MEMLIMIT_MB_MIN, SLAB_CLASSES, VERBOSITY_MAX};
@@ -76,10 +76,10 @@ fn verbosity<'a>(args: &[u8]) -> Result<Command<'a>, Answer> {
 }
 
 fn cache_memlimit<'a>(args: &[u8]) -> Result<Command<'a>, Answer> {
-    let megabytes = Words(args).next().and_then(number_u64).ok_or(texts::ERROR)?;
-    match megabytes {
+    let megabytes = Words(args).next().and_then(number_u32).ok_or(texts::ERROR)?;
+    match u64::from(megabytes) {
         ..MEMLIMIT_MB_MIN => Err(texts::MEMLIMIT_SMALL),
-        MEMLIMIT_MB_MIN..=MEMLIMIT_MB_MAX => Ok(Command::CacheMemlimit(megabytes)),
+        megabytes @ MEMLIMIT_MB_MIN..=MEMLIMIT_MB_MAX => Ok(Command::CacheMemlimit(megabytes)),
         _ => Err(texts::MEMLIMIT_LARGE),
     }
 }
@@ -195,7 +195,7 @@ fn slabs(args: &[u8]) -> Result<Answer, Answer> {
         [Some(b"reassign"), Some(from), Some(to)] => slabs_reassign(from, to),
         [Some(b"automove"), Some(b"ratio" | b"freeratio"), factor] => is_decimal(factor),
         [Some(b"automove"), Some(b"window"), count] => {
-            count.and_then(number_u64).map(|_| texts::OK).ok_or(texts::ERROR)
+            count.and_then(number_u32).map(|_| texts::OK).ok_or(texts::BAD_LINE)
         }
         [Some(b"automove"), Some(level), _] => match number_u32(level) {
             Some(0..=2) => Ok(texts::OK),

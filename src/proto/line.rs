@@ -17,9 +17,10 @@ const PLAIN_DIGITS_MAX: usize = 9;
 /// What follows a value.
 const VALUE_END: &[u8] = b"\r\n";
 /// The longest value that may be announced, bytes: with its end it still counts in 31 bits.
-const VALUE_BYTES_MAX: u64 = i32::MAX as u64 - 2;
-/// The most characters of an announced length.
-const VALUE_BYTES_DIGITS_MAX: usize = 11;
+const VALUE_BYTES_MAX: usize = i32::MAX as usize - 2;
+/// The most characters of a number of 32 bits, and of one of 64: memcached reads no longer ones, even of zeros.
+const DIGITS_MAX_32: usize = 11;
+const DIGITS_MAX_64: usize = 22;
 /// The last word of a command that wants no answer.
 pub(super) const NOREPLY: &[u8] = b"noreply";
 
@@ -182,46 +183,77 @@ pub(super) fn key(word: &[u8]) -> Result<&[u8], &'static [u8]> {
     if is_key(word) { Ok(word) } else { Err(texts::BAD_LINE) }
 }
 
-/// A number of digits alone.
-fn digits(word: &[u8]) -> Option<u64> {
+/// A number of digits alone, at most `digits_max` of them.
+fn digits(word: &[u8], digits_max: usize) -> Option<u64> {
+    if word.len() > digits_max {
+        return None;
+    }
     all_consuming(unsigned::<_, ()>).parse(word).ok().map(|(_, number)| number)
 }
 
 /// A 64-bit number.
 pub(super) fn number_u64(word: &[u8]) -> Option<u64> {
-    digits(word.strip_prefix(b"+").unwrap_or(word))
+    digits(word, DIGITS_MAX_64)
 }
 
-/// A 32-bit number, digits only.
+/// A 32-bit number.
 pub(super) fn number_u32(word: &[u8]) -> Option<u32> {
-    digits(word)?.try_into().ok()
+    digits(word, DIGITS_MAX_32)?.try_into().ok()
 }
 
-/// A signed 64-bit number.
+/// A signed 64-bit number: a minus may stand before it, a plus may not.
 pub(super) fn number_i64(word: &[u8]) -> Option<i64> {
+    if word.starts_with(b"+") {
+        return None;
+    }
     all_consuming(signed::<_, ()>).parse(word).ok().map(|(_, number)| number)
 }
 
-/// Seconds in 32 bits; larger numbers lose their upper half, as clients have come to expect.
+/// A signed 32-bit number: digits with or without a minus, and a minus alone is 0.
 pub(super) fn number_i32(word: &[u8]) -> Option<i32> {
-    number_i64(word).map(|number| number as i32)
+    match word {
+        b"-" => Some(0),
+        _ if word.len() > DIGITS_MAX_32 => None,
+        _ => number_i64(word)?.try_into().ok(),
+    }
 }
 
-/// An exptime, wrapping as [`number_i32`].
+/// An exptime, where it is an argument of its own.
 pub(super) fn exptime(word: &[u8]) -> Option<Exptime> {
     number_i32(word).map(Exptime)
 }
 
-/// Client flags: of numbers above 32 bits only the lower half is kept.
+/// The exptime of a storage line: read as C's `strtol` reads, and of larger numbers the lower 32 bits are kept.
+pub(super) fn stored_exptime(word: &[u8]) -> Option<i32> {
+    let number = match c_number(word)? {
+        [b'+', number @ ..] => digits(number, usize::MAX)?.try_into().ok()?,
+        number => number_i64(number)?,
+    };
+    Some(number as i32)
+}
+
+/// Client flags of a storage line: read as C's `strtoul` reads, and of larger numbers the lower 32 bits are kept. What
+/// is below zero counts down from 2^64, and is refused where that comes out as a large number.
 pub(super) fn client_flags(word: &[u8]) -> Option<u32> {
-    number_u64(word).map(|number| number as u32)
+    let number = c_number(word)?;
+    match number.strip_prefix(b"-") {
+        Some(below) => {
+            let wrapped = digits(below, usize::MAX)?.wrapping_neg();
+            (wrapped <= i64::MAX as u64).then_some(wrapped as u32)
+        }
+        None => digits(number.strip_prefix(b"+").unwrap_or(number), usize::MAX).map(|number| number as u32),
+    }
+}
+
+/// The part of a word that C reads as a number: it passes over blanks before it, and a blank ends it.
+fn c_number(word: &[u8]) -> Option<&[u8]> {
+    let is_blank = |byte: &u8| matches!(byte, b'\t' | 0x0b | 0x0c | b'\r');
+    let (_, text) = word.split_at_checked(word.iter().position(|byte| !is_blank(byte))?)?;
+    text.split(is_blank).next()
 }
 
 /// The announced length of a value, bytes.
 pub(super) fn value_bytes(word: &[u8]) -> Option<usize> {
-    if word.len() > VALUE_BYTES_DIGITS_MAX {
-        return None;
-    }
-    let number = digits(word)?;
-    (number <= VALUE_BYTES_MAX).then_some(number as usize)
+    let bytes = usize::try_from(number_i32(word)?).ok()?;
+    (bytes <= VALUE_BYTES_MAX).then_some(bytes)
 }

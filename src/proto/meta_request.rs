@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::line::{Block, Line, Words, client_flags, exptime, number_i32, number_u64, value_bytes, word};
+use super::line::{Block, Line, Words, exptime, number_i32, number_u32, number_u64, value_bytes, word};
 use super::{Form, Limits, Parsed, Request, Step, storage, texts};
 use crate::base::command::{Arith, Command, CountedAs, Delete, Direction, Get, Key, Op, Store, StoreMode};
 use crate::base::limits::{KEY_BYTES_MAX, META_WORDS_MAX, OPAQUE_BYTES_MAX};
@@ -68,8 +68,8 @@ struct Flags {
 
 /// The mode of an `M` without one.
 const NO_MODE: u8 = b' ';
-/// Bytes from here on are told to be duplicates, as memcached has it.
-const FLAG_END: u8 = 127;
+/// Words of a line that memcached looks at while it takes it apart, the command's included.
+const SPLIT_WORDS_MAX: usize = 23;
 /// Base64 as memcached reads it: the bits that padding leaves over are not looked at.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
@@ -77,7 +77,7 @@ const BASE64: GeneralPurpose =
 /// mg.
 pub(super) fn get<'a>(args: &'a [u8]) -> Parsed<'a> {
     let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
-    let (key, flags) = Flags::read(name, text, 2)?;
+    let (key, flags) = Flags::read(name, text, 2).map_err(|reply| wrong(reply, text))?;
     flags.check_opaque()?;
     let get = Get {
         touch: flags.touch,
@@ -95,7 +95,7 @@ pub(super) fn get<'a>(args: &'a [u8]) -> Parsed<'a> {
 /// md.
 pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
     let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
-    let (key, flags) = Flags::read(name, text, 2)?;
+    let (key, flags) = Flags::read(name, text, 2).map_err(|reply| wrong(reply, text))?;
     flags.check_opaque()?;
     let delete = Delete {
         compare: flags.compare,
@@ -111,7 +111,7 @@ pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
 /// ma. Whatever is wrong with its key or flags has one answer.
 pub(super) fn arith<'a>(args: &'a [u8]) -> Parsed<'a> {
     let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
-    let (key, flags) = Flags::read(name, text, 2).map_err(|_| texts::META_ARITH_FLAG)?;
+    let (key, flags) = Flags::read(name, text, 2).map_err(|_| wrong(texts::META_ARITH_FLAG, text))?;
     let direction = match flags.mode {
         None | Some(b'I' | b'+') => Direction::Incr,
         Some(b'D' | b'-') => Direction::Decr,
@@ -133,7 +133,7 @@ pub(super) fn arith<'a>(args: &'a [u8]) -> Parsed<'a> {
 /// me. Of its flags only a `b` right behind the key is looked at.
 pub(super) fn inspect<'a>(args: &'a [u8]) -> Parsed<'a> {
     let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
-    if name.len() > KEY_BYTES_MAX {
+    if name.len() > KEY_BYTES_MAX || !are_flags(text, 2) {
         return Err(texts::BAD_LINE);
     }
     let key = match Words(text).next() {
@@ -154,6 +154,7 @@ pub(super) fn store<'a>(line: &Line<'a>, args: &'a [u8], limits: &Limits) -> Ste
     let parsed = Flags::read(name, text, 3).and_then(|(key, flags)| Ok((key, flags.store()?, flags)));
     let (key, store, flags) = match parsed {
         Ok(parsed) => parsed,
+        Err(_) if !are_flags(text, 3) => return line.reject(texts::BAD_LINE),
         Err(reply) => return line.reject_with_value(reply, value_bytes),
     };
     if !limits.fits(key.bytes.len(), value_bytes) {
@@ -172,6 +173,17 @@ pub(super) fn store<'a>(line: &Line<'a>, args: &'a [u8], limits: &Limits) -> Ste
             Step::Request { request, length, swallow: 0 }
         }
     }
+}
+
+/// The answer to flags that are wrong: a line that cannot even be taken apart is a bad line, whatever else it is.
+fn wrong(reply: &'static [u8], text: &[u8]) -> &'static [u8] {
+    if are_flags(text, 2) { reply } else { texts::BAD_LINE }
+}
+
+/// Whether each word begins with a letter, a digit or one of the marks between `Z` and `a`.
+fn are_flags(text: &[u8], words_before: usize) -> bool {
+    let mut words = Words(text).take(SPLIT_WORDS_MAX - words_before);
+    words.all(|word| word.first().is_some_and(|first| matches!(first, b'A'..=b'z' | b'0'..=b'9')))
 }
 
 impl Flags {
@@ -198,7 +210,7 @@ impl Flags {
         for word in Words(text) {
             let Some((flag, token)) = word.split_first() else { continue };
             if !flag.is_ascii_alphabetic() {
-                return Err(if *flag >= FLAG_END { texts::META_DUPLICATE } else { texts::META_UNKNOWN });
+                return Err(texts::META_UNKNOWN);
             }
             // No two letters share their lower six bits.
             let bit = 1 << (flag & 63);
@@ -224,7 +236,7 @@ impl Flags {
             b'C' => self.compare = Some(number_u64(token).ok_or(bad_token)?),
             b'D' => self.delta = Some(number_u64(token).ok_or(Wrong::Token(texts::META_DELTA))?),
             b'E' => self.new_cas = Some(number_u64(token).ok_or(bad_token)?),
-            b'F' => self.client_flags = client_flags(token).ok_or(Wrong::ClientFlags)?,
+            b'F' => self.client_flags = number_u32(token).ok_or(Wrong::ClientFlags)?,
             b'I' => self.invalidate = true,
             b'J' => self.initial = Some(number_u64(token).ok_or(Wrong::Token(texts::META_INITIAL))?),
             b'M' => self.mode = Some(token.first().copied().unwrap_or(NO_MODE)),

@@ -4,7 +4,7 @@
 //! never read as commands.
 
 use super::line::{
-    Block, Line, Words, block_bytes, client_flags, ends_with_noreply, key, number_i32, number_u64,
+    Block, Line, Words, block_bytes, client_flags, ends_with_noreply, key, number_u64, stored_exptime,
     value_bytes,
 };
 use super::{ClassicForm, Form, Limits, Request, Step, texts};
@@ -50,7 +50,7 @@ fn announced(args: &[u8]) -> Option<Announced<'_>> {
     let mut words = Words(args);
     let key = words.next()?;
     let client_flags = words.number(client_flags)?;
-    let exptime = words.number(number_i32)?.map(Exptime);
+    let exptime = words.number(stored_exptime)?.map(Exptime);
     let value_bytes = words.number(value_bytes)??;
     Some(Announced { key, client_flags, exptime, value_bytes, rest: words.0 })
 }

@@ -121,6 +121,7 @@ fn lines(config: &Config) -> Vec<(&'static str, String)> {
     lines.extend(constants(&BUFFERS));
     lines.push(("track_sizes", on(config.shown.sizes)));
     lines.push(("inline_ascii_response", "no".into()));
+    lines.extend(constants(&EXTSTORE));
     match config.network.tls.as_ref().filter(|tls| tls.clients) {
         Some(tls) => lines.extend(of_tls(tls)),
         None => lines.push(("ssl_enabled", "no".into())),
@@ -153,6 +154,20 @@ const BUFFERS: [(&str, &str); 3] =
 /// The lines behind all others.
 const LAST: [(&str, &str); 3] =
     [("num_napi_ids", "0"), ("memory_file", "(null)"), ("client_flags_size", "4")];
+/// memcached shows these of a disk behind its memory: none, as far as it means one.
+const EXTSTORE: [(&str, &str); 11] = [
+    ("ext_item_size", "0"),
+    ("ext_item_age", "0"),
+    ("ext_low_ttl", "0"),
+    ("ext_recache_rate", "0"),
+    ("ext_wbuf_size", "0"),
+    ("ext_compact_under", "0"),
+    ("ext_drop_under", "0"),
+    ("ext_max_sleep", "0"),
+    ("ext_max_frag", "0.00"),
+    ("slab_automove_freeratio", "0.000"),
+    ("ext_drop_unread", "no"),
+];
 
 fn constants(rows: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     rows.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()

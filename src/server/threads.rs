@@ -22,7 +22,7 @@ use crate::binlog::Subscription;
 use crate::config::Config;
 use crate::conn::registry::{Registry, Traffic};
 use crate::dispatch::{Control, Dispatch, dump::Crawler, prefixes::Prefixes, users::Users};
-use crate::group::keeper::{Bell, Keeper};
+use crate::group::keeper::{Bell, Keeper, Onlooker};
 use crate::group::sweep::Sweeper;
 use crate::group::warmup::{Warmth, warm_up};
 use crate::net::worker::{Settings, Surroundings};
@@ -133,6 +133,7 @@ impl Threads {
             reserve: opened.reserve,
             limiter: opened.limiter,
             evictor: Default::default(),
+            onlooker: Some(Arc::clone(&dispatch) as Arc<dyn Onlooker>),
             compactor: Default::default(),
             stop: Arc::clone(&stop),
         });

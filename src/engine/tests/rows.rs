@@ -293,7 +293,7 @@ fn deletes() {
             "Deleted",
             "Invalidate c3 t30 stale base 40",
         ),
-        (held("x", 9, S.with(W)), Op::Delete(clear), "Deleted", "Clear \"\" f0 new t-1 base 40"),
+        (held("x", 9, S.with(W)), Op::Delete(clear), "Deleted", "Clear \"\" f0 c50 t-1 base 40"),
         (
             held("x", 9, PLAIN),
             Op::Delete(Delete { exptime: ttl, client_flags: 5, new_cas: Some(3), ..clear }),
