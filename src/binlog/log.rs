@@ -1,7 +1,10 @@
 //! The log as everyone shares it: the append side, what has been promised, and who waits for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Release, SeqCst},
+};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -255,7 +258,8 @@ impl Log {
         }
         tail.note(lsn);
         tail.next = lsn.next();
-        self.marks.appended.store(lsn.0, SeqCst);
+        // Who decides by it has appended itself, or has seen what was appended under a lock.
+        self.marks.appended.store(lsn.0, Release);
         Ok(lsn)
     }
 

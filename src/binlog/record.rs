@@ -61,8 +61,7 @@ pub(crate) fn padded(length: usize) -> usize {
 /// An entry on its way into the log: its head is laid out before the log's lock is taken; length, LSN and checksum
 /// are filled in under it.
 pub(crate) struct Encoder<'e> {
-    head: [u8; HEAD_BYTES_MAX],
-    head_len: usize,
+    head: Head,
     key: &'e [u8],
     pieces: [&'e [u8]; 2],
     /// Bytes of the value.
@@ -80,13 +79,19 @@ impl<'e> Encoder<'e> {
         let fields = Fields::of(entry, old_value);
         debug_assert!(fields.key.len() <= limits::KEY_BYTES_MAX, "the codec lets no longer key in");
         let value_len: usize = fields.pieces.iter().map(|piece| piece.len()).sum();
-        let (mut head, mut head_len) = fields.lay_out(entry, None);
-        let mut first_len = value_len;
-        if head_len + fields.key.len() + value_len > record_max {
-            (head, head_len) = fields.lay_out(entry, Some(value_len as u64));
-            first_len = record_max.saturating_sub(head_len + fields.key.len());
+        let mut encoder = Encoder {
+            head: fields.lay_out(entry, None),
+            key: fields.key,
+            pieces: fields.pieces,
+            value_len,
+            first_len: value_len,
+            record_max,
+        };
+        if encoder.head.len + fields.key.len() + value_len > record_max {
+            encoder.head = fields.lay_out(entry, Some(value_len as u64));
+            encoder.first_len = record_max.saturating_sub(encoder.head.len + fields.key.len());
         }
-        Encoder { head, head_len, key: fields.key, pieces: fields.pieces, value_len, first_len, record_max }
+        encoder
     }
 
     /// The pieces of the value, one for each record that the entry becomes: offset and length.
@@ -97,7 +102,7 @@ impl<'e> Encoder<'e> {
 
     /// The padded length of the record of a piece.
     pub(crate) fn record_len(&self, piece: (usize, usize)) -> usize {
-        padded(piece.1 + if piece.0 == 0 { self.head_len + self.key.len() } else { HEAD_BYTES })
+        padded(piece.1 + if piece.0 == 0 { self.head.len + self.key.len() } else { HEAD_BYTES })
     }
 
     /// Whether the entry is one record, and its padded length.
@@ -108,7 +113,9 @@ impl<'e> Encoder<'e> {
     /// Writes the first record.
     pub(crate) fn put_first(&self, lsn: Lsn, seed: u32, out: &mut Vec<u8>) {
         let start = out.len();
-        out.extend_from_slice(self.head.get(..self.head_len).unwrap_or(&self.head));
+        // Copies of a length that the compiler knows are quick; what was too much goes again.
+        out.extend_from_slice(&self.head.bytes);
+        out.truncate(start + self.head.len);
         out.extend_from_slice(self.key);
         self.copy_value(0, self.first_len, out);
         seal(out, start, lsn, seed);
@@ -125,7 +132,7 @@ impl<'e> Encoder<'e> {
     fn put_part(&self, piece: (usize, usize), lsn: Lsn, seed: u32, out: &mut Vec<u8>) {
         let start = out.len();
         let mut head = [0; HEAD_BYTES];
-        set::<2>(&mut head, 16, get(&self.head, 16));
+        set::<2>(&mut head, 16, get(&self.head.bytes, 16));
         set(&mut head, 18, [kind::PART]);
         set(&mut head, 24, (piece.0 as u64).to_le_bytes());
         set(&mut head, 32, (self.value_len as u64).to_le_bytes());
@@ -172,7 +179,8 @@ impl Iterator for Parts {
 /// Gives the record that starts at `start` of `out` its padding, length, LSN and checksum.
 fn seal(out: &mut Vec<u8>, start: usize, lsn: Lsn, seed: u32) {
     let length = out.len() - start;
-    out.extend_from_slice([0; ALIGN].get(..padded(length) - length).unwrap_or(&[]));
+    out.extend_from_slice(&[0; ALIGN]);
+    out.truncate(start + padded(length));
     let Some(record) = out.get_mut(start..) else { return };
     set(record, 4, (length as u32).to_le_bytes());
     set(record, 8, lsn.0.to_le_bytes());
@@ -240,41 +248,39 @@ impl<'e> Fields<'e> {
         }
     }
 
-    /// The head with the optional fields that differ from their defaults, and its length. `total` is the length of a
-    /// value that is split.
-    fn lay_out(&self, entry: &Entry<'_>, total: Option<u64>) -> ([u8; HEAD_BYTES_MAX], usize) {
-        let mut head = [0; HEAD_BYTES_MAX];
-        set(&mut head, 16, entry.group.0.to_le_bytes());
-        set(&mut head, 18, [self.kind, self.key.len() as u8]);
-        set(&mut head, 22, [self.cause, self.marks.0]);
-        set(&mut head, 24, entry.stamp.now.0.to_le_bytes());
-        set(&mut head, 32, entry.stamp.version.0.to_le_bytes());
-        let mut fields = Optional { head, flags: 0, len: HEAD_BYTES };
+    /// The head with the optional fields that differ from their defaults. `total` is the length of a value that is split.
+    fn lay_out(&self, entry: &Entry<'_>, total: Option<u64>) -> Head {
+        let mut head = Head { bytes: [0; HEAD_BYTES_MAX], flags: 0, len: HEAD_BYTES };
+        set(&mut head.bytes, 16, entry.group.0.to_le_bytes());
+        set(&mut head.bytes, 18, [self.kind, self.key.len() as u8]);
+        set(&mut head.bytes, 22, [self.cause, self.marks.0]);
+        set(&mut head.bytes, 24, entry.stamp.now.0.to_le_bytes());
+        set(&mut head.bytes, 32, entry.stamp.version.0.to_le_bytes());
         let origin = entry.origin;
-        fields.put(self.client_flags != 0, flag::CLIENT_FLAGS, self.client_flags.to_le_bytes());
-        fields.put(self.deadline_s != 0, flag::DEADLINE, self.deadline_s.to_le_bytes());
-        fields.put(self.cas != entry.stamp.version.0, flag::CAS, self.cas.to_le_bytes());
-        fields.put(self.base != Version::ZERO, flag::BASE, self.base.0.to_le_bytes());
-        fields.put(self.delta != 0, flag::DELTA, self.delta.to_le_bytes());
-        fields.put(entry.group_epoch != 0, flag::GROUP_EPOCH, entry.group_epoch.to_le_bytes());
-        fields.put(!origin.is_here(), flag::ORIGIN, origin_bytes(origin));
-        fields.put(total.is_some(), flag::TOTAL, total.unwrap_or(0).to_le_bytes());
-        set(&mut fields.head, 20, fields.flags.to_le_bytes());
-        (fields.head, fields.len)
+        head.put(self.client_flags != 0, flag::CLIENT_FLAGS, self.client_flags.to_le_bytes());
+        head.put(self.deadline_s != 0, flag::DEADLINE, self.deadline_s.to_le_bytes());
+        head.put(self.cas != entry.stamp.version.0, flag::CAS, self.cas.to_le_bytes());
+        head.put(self.base != Version::ZERO, flag::BASE, self.base.0.to_le_bytes());
+        head.put(self.delta != 0, flag::DELTA, self.delta.to_le_bytes());
+        head.put(entry.group_epoch != 0, flag::GROUP_EPOCH, entry.group_epoch.to_le_bytes());
+        head.put(!origin.is_here(), flag::ORIGIN, origin_bytes(origin));
+        head.put(total.is_some(), flag::TOTAL, total.unwrap_or(0).to_le_bytes());
+        set(&mut head.bytes, 20, head.flags.to_le_bytes());
+        head
     }
 }
 
-/// A head that is being given its optional fields.
-struct Optional {
-    head: [u8; HEAD_BYTES_MAX],
+/// A head with those of its optional fields that were put.
+struct Head {
+    bytes: [u8; HEAD_BYTES_MAX],
     flags: u16,
     len: usize,
 }
 
-impl Optional {
+impl Head {
     fn put<const N: usize>(&mut self, present: bool, flag: u16, bytes: [u8; N]) {
         if present {
-            set(&mut self.head, self.len, bytes);
+            set(&mut self.bytes, self.len, bytes);
             self.flags |= flag;
             self.len += N;
         }
