@@ -73,6 +73,7 @@ pub enum Access {
 /// `old` is the live item: one for which [`is_doomed`] holds is not handed in. It may be left out when it is there but
 /// [`Op::needs_old`] is false. [`Op::Expire`] and [`Op::Evict`] take a dead item too and judge it by its deadline
 /// alone; a caller with a flush mark uses [`expire`] and [`evict`].
+#[inline]
 pub fn execute<'i, 'c>(
     op: &Op<'c>,
     key: &Key<'_>,

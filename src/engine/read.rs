@@ -9,6 +9,7 @@ use crate::base::time::{Deadline, Exptime};
 use crate::base::version::Version;
 
 /// get, gets, gat, gats, mg.
+#[inline]
 pub(super) fn get<'i, 'c>(get: &Get, call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
     let access = if get.unnoticed { Access::None } else { Access::Fetched };
     match (old, get.vivify) {
@@ -18,6 +19,7 @@ pub(super) fn get<'i, 'c>(get: &Get, call: Call<'_>, old: Option<&Item<'i>>) -> 
     }
 }
 
+#[inline]
 fn hit<'i, 'c>(get: &Get, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
     let deadline = get.touch.map_or(item.deadline, |exptime| call.deadline(exptime));
     let won = wins(get, call, item, if get.touches_first { deadline } else { item.deadline });
@@ -72,6 +74,7 @@ fn vivify<'i, 'c>(get: &Get, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c
 }
 
 /// What can be said of an item that a request leaves as it is.
+#[inline]
 fn facts<'i>(call: Call<'_>, item: &Item<'i>) -> Hit<'i> {
     Hit {
         item: *item,

@@ -8,6 +8,7 @@ use crate::base::reply::{Changed, Reply};
 use crate::base::version::Version;
 
 /// Every storage command.
+#[inline]
 pub(super) fn store<'i, 'c>(store: &Store<'c>, call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
     match (store.mode, store.compare, old) {
         (StoreMode::Set | StoreMode::Replace, Some(compare), Some(item)) => swap(store, compare, call, item),

@@ -283,9 +283,9 @@ impl Group {
             (None, Known::Nothing) if asked.op.needs_old() && self.may_be_cold(core) => return Attempt::Cold,
             (None, Known::Nothing) => (None, Version::ZERO),
         };
-        let is_flushed = stored.is_some_and(|item| flush.covers(item.version));
-        let is_expired = stored.is_some_and(|item| item.is_expired(now));
-        let old = if is_flushed || is_expired { None } else { stored };
+        let is_flushed = stored.as_ref().is_some_and(|item| flush.covers(item.version));
+        let is_expired = stored.as_ref().is_some_and(|item| item.is_expired(now));
+        let old = stored.as_ref().filter(|_| !is_flushed && !is_expired);
         // Who finds nothing may see the work of a flush, which must be as safe as any other change that is seen.
         let flushed_by = if unmarked.is_some() { core.flush_version } else { core.flush.below };
         let observed = if old.is_none() { observed.max(flushed_by) } else { observed };
@@ -294,7 +294,7 @@ impl Group {
         let outcome = match asked.op {
             Op::Expire => engine::expire(stored.as_ref(), &core.flush, stamp),
             Op::Evict(until) => engine::evict(stored.as_ref(), *until, &core.flush, stamp),
-            op => engine::execute(op, asked.key, old.as_ref(), stamp, &self.shared.rules),
+            op => engine::execute(op, asked.key, old, stamp, &self.shared.rules),
         };
         let access = outcome.access;
         let Some(mut effect) = outcome.effect else {
@@ -308,7 +308,7 @@ impl Group {
         if let Some(attempt) = unmarked {
             return attempt;
         }
-        let old_value = stored.map_or(&[][..], |item| item.value.bytes());
+        let old_value = stored.as_ref().map_or(&[][..], |item| item.value.bytes());
         if let Some(obstacle) = self.obstacle(core, asked, &effect, at, old_value.len(), stamp) {
             return obstacle;
         }

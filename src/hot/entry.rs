@@ -50,6 +50,8 @@ impl Word {
     const CLIENT_FLAGS: Word = Word(1 << 27);
     const CAS: Word = Word(1 << 28);
     const META_VERSION: Word = Word(1 << 29);
+    /// All optional fields.
+    const OPTIONAL: Word = Word(Word::CLIENT_FLAGS.0 | Word::CAS.0 | Word::META_VERSION.0);
     const VISITS_SHIFT: u32 = 30;
     /// What says how long an entry is: all but the marks and the visits.
     const SHAPE: u32 = !(0xF << 20 | 3 << Word::VISITS_SHIFT);
@@ -75,6 +77,7 @@ impl Word {
         self.0 & 0xFF == 0
     }
 
+    /// Whether any of these bits is set.
     pub(super) fn has(self, bit: Word) -> bool {
         self.0 & bit.0 != 0
     }
@@ -216,24 +219,27 @@ impl<'a> Record<'a> {
     }
 
     /// The entry at the start of `bytes`; `None` when nothing lives there.
+    #[inline]
     pub(super) fn read(bytes: &'a [u8]) -> Option<Record<'a>> {
-        let mut rest = bytes;
-        let word = Word(u32::from_le_bytes(take(&mut rest)?));
+        let (head, mut rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let word = Word(u32::from_le_bytes(field(head, 0)));
         if word.is_dead() {
             return None;
         }
-        let accessed_s = u32::from_le_bytes(take(&mut rest)?);
-        let deadline = Deadline::from_seconds(u32::from_le_bytes(take(&mut rest)?));
-        let version = Version(u64::from_le_bytes(take(&mut rest)?));
+        let accessed_s = u32::from_le_bytes(field(head, 4));
+        let deadline = Deadline::from_seconds(u32::from_le_bytes(field(head, 8)));
+        let version = Version(u64::from_le_bytes(field(head, 12)));
         let (mut client_flags, mut cas, mut meta_version) = (0, version.0, version);
-        if word.has(Word::CLIENT_FLAGS) {
-            client_flags = u32::from_le_bytes(take(&mut rest)?);
-        }
-        if word.has(Word::CAS) {
-            cas = u64::from_le_bytes(take(&mut rest)?);
-        }
-        if word.has(Word::META_VERSION) {
-            meta_version = Version(u64::from_le_bytes(take(&mut rest)?));
+        if word.has(Word::OPTIONAL) {
+            if word.has(Word::CLIENT_FLAGS) {
+                client_flags = u32::from_le_bytes(take(&mut rest)?);
+            }
+            if word.has(Word::CAS) {
+                cas = u64::from_le_bytes(take(&mut rest)?);
+            }
+            if word.has(Word::META_VERSION) {
+                meta_version = Version(u64::from_le_bytes(take(&mut rest)?));
+            }
         }
         let (key, rest) = rest.split_at_checked(word.key_bytes())?;
         let body = Body::read(word, rest)?;
@@ -298,19 +304,21 @@ impl<'a> Record<'a> {
     /// Writes it at the start of `bytes`, which must hold as many as `word`, its own, says; fewer and nothing is written
     /// beyond them.
     pub(super) fn write(&self, word: Word, bytes: &mut [u8]) {
-        let mut rest = bytes;
-        put(&mut rest, &word.0.to_le_bytes());
-        put(&mut rest, &self.accessed_s.to_le_bytes());
-        put(&mut rest, &self.deadline.as_seconds().to_le_bytes());
-        put(&mut rest, &self.version.0.to_le_bytes());
-        if word.has(Word::CLIENT_FLAGS) {
-            put(&mut rest, &self.client_flags.to_le_bytes());
-        }
-        if word.has(Word::CAS) {
-            put(&mut rest, &self.cas.to_le_bytes());
-        }
-        if word.has(Word::META_VERSION) {
-            put(&mut rest, &self.meta_version.0.to_le_bytes());
+        let Some((head, mut rest)) = bytes.split_first_chunk_mut::<HEADER_BYTES>() else { return };
+        write_at(head, 0, word.0.to_le_bytes());
+        write_at(head, 4, self.accessed_s.to_le_bytes());
+        write_at(head, 8, self.deadline.as_seconds().to_le_bytes());
+        write_at(head, 12, self.version.0.to_le_bytes());
+        if word.has(Word::OPTIONAL) {
+            if word.has(Word::CLIENT_FLAGS) {
+                put(&mut rest, &self.client_flags.to_le_bytes());
+            }
+            if word.has(Word::CAS) {
+                put(&mut rest, &self.cas.to_le_bytes());
+            }
+            if word.has(Word::META_VERSION) {
+                put(&mut rest, &self.meta_version.0.to_le_bytes());
+            }
         }
         put(&mut rest, self.key);
         match self.body {
@@ -330,6 +338,7 @@ impl<'a> Body<'a> {
         }
     }
 
+    #[inline]
     fn read(word: Word, rest: &'a [u8]) -> Option<Body<'a>> {
         if word.has(Word::TOMBSTONE) {
             return Some(Body::Tombstone);
@@ -339,6 +348,12 @@ impl<'a> Body<'a> {
         }
         rest.get(..word.body_bytes()).map(Body::Plain)
     }
+}
+
+/// The field at `at` of what precedes the optional ones.
+#[inline]
+fn field<const N: usize>(head: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
+    head.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

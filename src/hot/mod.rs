@@ -146,11 +146,13 @@ impl Hot {
     }
 
     /// Where the entry of `key` lies, if it is here.
+    #[inline]
     pub fn locate(&self, key: &[u8]) -> Option<Slot> {
         self.index.find(self.index.hash(key), key, &self.segments)
     }
 
     /// The entry at a slot that [`Hot::locate`] gave and no change has made invalid.
+    #[inline]
     pub fn entry(&self, at: Slot) -> Entry<'_> {
         let record = self.segments.record(at);
         debug_assert!(record.is_some(), "a slot of nothing");
@@ -180,14 +182,13 @@ impl Hot {
             return;
         }
         self.heard_s = self.heard_s.max(stamp.now.seconds());
-        let hash = self.index.hash(key);
-        let at = at.or_else(|| self.index.find(hash, key, &self.segments));
+        let at = at.or_else(|| self.locate(key));
         let mut scratch = std::mem::take(&mut self.scratch);
         let record = Record {
             key,
             body: self.new_body(at, &put.value, &mut scratch),
             is_dirty: self.options.persistent,
-            visits: self.visits_of_new(hash, at),
+            visits: self.visits_of_new(key, at),
             marks: put.marks,
             accessed_s: stamp.now.seconds(),
             deadline: put.deadline,
@@ -196,7 +197,7 @@ impl Hot {
             cas: put.cas,
             meta_version: stamp.version,
         };
-        self.place(hash, at, &record);
+        self.place(at, &record);
         self.scratch = scratch;
     }
 
@@ -219,7 +220,7 @@ impl Hot {
                 meta_version: stamp.version,
                 ..old.copied_to(&mut scratch)
             };
-            self.place(self.index.hash(record.key), Some(at), &record);
+            self.place(Some(at), &record);
         }
         self.scratch = scratch;
     }
@@ -230,11 +231,9 @@ impl Hot {
         if !is_key(key) {
             return;
         }
-        let hash = self.index.hash(key);
-        let at = at.or_else(|| self.index.find(hash, key, &self.segments));
-        match at {
-            _ if self.options.persistent => self.place(hash, at, &Record::tombstone(key, version)),
-            Some(at) => self.erase(hash, at),
+        match at.or_else(|| self.locate(key)) {
+            at if self.options.persistent => self.place(at, &Record::tombstone(key, version)),
+            Some(at) => self.erase(self.index.hash(key), at),
             None => {}
         }
     }
@@ -243,8 +242,7 @@ impl Hot {
     /// it here at the cost of others makes room first. Returns whether the key has an entry now; when not, this group
     /// is not complete.
     pub fn admit(&mut self, key: &[u8], item: &Item<'_>) -> bool {
-        let hash = self.index.hash(key);
-        if self.index.find(hash, key, &self.segments).is_some() {
+        if self.locate(key).is_some() {
             return true;
         }
         if !is_key(key) || !self.provide(key.len(), item.value.bytes().len()) {
@@ -262,7 +260,7 @@ impl Hot {
             key,
             body,
             is_dirty: false,
-            visits: self.visits_of_new(hash, None),
+            visits: self.visits_of_new(key, None),
             marks: item.marks,
             accessed_s: item.accessed_s,
             deadline: item.deadline,
@@ -271,7 +269,7 @@ impl Hot {
             cas: item.cas,
             meta_version: item.meta_version,
         };
-        self.place(hash, None, &record);
+        self.place(None, &record);
         true
     }
 
@@ -286,6 +284,7 @@ impl Hot {
         self.is_complete = is_complete;
     }
 
+    #[inline]
     fn view<'a>(&'a self, record: &Record<'a>) -> Entry<'a> {
         let value = match record.body {
             Body::Plain(value) => Value::Plain(value),
@@ -344,25 +343,32 @@ impl Hot {
     }
 
     /// What a written entry starts with: a write is a visit to what is there, and who was dropped lately is wanted.
-    fn visits_of_new(&self, hash: u64, at: Option<Slot>) -> u8 {
+    fn visits_of_new(&self, key: &[u8], at: Option<Slot>) -> u8 {
         match at.and_then(|at| self.segments.word(at)) {
             Some(old) => (old.visits() + 1).min(Word::VISITS_MAX),
-            None => u8::from(self.ghosts.has(hash)),
+            None => u8::from(self.ghosts.has(self.index.hash(key))),
         }
     }
 
     /// Writes the entry of a key: in its place when it fits there, else at the end of the small queue.
-    fn place(&mut self, hash: u64, at: Option<Slot>, record: &Record<'_>) {
+    fn place(&mut self, at: Option<Slot>, record: &Record<'_>) {
         let new = record.word();
         let old = at.and_then(|at| Some((at, self.segments.word(at)?)));
-        let (was_dirty, slot) = match old {
-            None => (false, self.append(hash, record)),
+        match old {
             Some((at, word)) if word.weighs_like(new) => {
                 // What is written again and again keeps its length and is dirty already: no sum changes.
                 self.segments.write(at, record, new, new.bytes());
                 self.segments.note_bounds(at, record.deadline, record.version);
-                return;
             }
+            _ => self.place_anew(old, record, new),
+        }
+    }
+
+    /// Writes the entry of a key that has none, or another by weight.
+    fn place_anew(&mut self, old: Option<(Slot, Word)>, record: &Record<'_>, new: Word) {
+        let hash = self.index.hash(record.key);
+        let (was_dirty, slot) = match old {
+            None => (false, self.append(hash, record)),
             Some((at, word)) => {
                 let room = self.segments.room_at(at);
                 self.retire(at, word, record);

@@ -213,6 +213,7 @@ impl Segments {
     }
 
     /// The entry at `slot`.
+    #[inline]
     pub(super) fn record(&self, slot: Slot) -> Option<Record<'_>> {
         Record::read(self.at(slot))
     }
