@@ -161,6 +161,18 @@ impl Outbox {
             return ahead.advance(count);
         }
         self.sent += count as u64;
+        if self.shared.is_empty() {
+            self.head += count;
+        } else {
+            self.advance_over_shared(count);
+        }
+        if self.head >= self.buffer.len() && self.shared.is_empty() {
+            self.head = 0;
+            self.buffer.clear();
+        }
+    }
+
+    fn advance_over_shared(&mut self, count: usize) {
         let mut left = count;
         while left > 0 {
             let inline_end = self.shared.front().map_or(self.buffer.len(), |shared| shared.before);
@@ -177,10 +189,6 @@ impl Outbox {
             if front.bytes.is_empty() {
                 self.shared.pop_front();
             }
-        }
-        if self.head == self.buffer.len() && self.shared.is_empty() {
-            self.head = 0;
-            self.buffer.clear();
         }
     }
 
@@ -257,6 +265,9 @@ impl Outbox {
 
     /// How many of them are held by reference: memory that the hot tier may have given up already.
     pub fn pinned_bytes(&self) -> usize {
+        if self.shared.is_empty() && self.ahead.is_none() {
+            return 0;
+        }
         let own: usize = self.shared.iter().map(|shared| shared.bytes.len()).sum();
         own + self.ahead().map_or(0, Ahead::pinned_bytes)
     }
