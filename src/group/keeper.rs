@@ -15,6 +15,7 @@ use crate::base::lsn::Lsn;
 use crate::base::space::OnFull;
 use crate::base::time::{Clock, UnixMs};
 use crate::base::version::Version;
+use crate::binlog::Log;
 use crate::store::{Ledger, Reserve};
 
 /// How often the keeper looks when nobody rings.
@@ -25,6 +26,11 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 const DIRTY_AGE_MAX_S: u32 = 45;
 /// The same with too little room on the disk.
 const SHORT_AGE_MAX_S: u32 = 2;
+/// The log may be so full, eighths, before the group that pins its oldest record is written, wherever the others are.
+const LOG_EIGHTHS_MAX: u64 = 6;
+/// So much of it may a group need on average. Half of [`LOG_EIGHTHS_MAX`]: what they need when they are written in turn,
+/// evenly. When all are equally far behind it comes to this sooner, and spreads them.
+const LOG_EIGHTHS_MEAN_MAX: u64 = 3;
 /// How far ahead of the clock the version ceiling is persisted, and when it is renewed.
 pub const CEILING_AHEAD_MS: u64 = 60_000;
 /// See [`CEILING_AHEAD_MS`].
@@ -74,7 +80,7 @@ pub struct Need {
 pub enum Pressing {
     /// Nothing: only what has been dirty for too long is written.
     Nothing,
-    /// The log is more than half full: the group that pins its oldest record is written.
+    /// The groups need too much of the log: the one that pins its oldest record is written.
     Log,
     /// More than half of what may be dirty is: the fullest group is written.
     Memory,
@@ -97,6 +103,29 @@ pub fn choose(needs: &[Need], pressing: Pressing) -> Option<usize> {
         Pressing::Memory => needs.iter().max_by_key(|need| need.dirty_bytes),
     };
     chosen.map(|need| need.index)
+}
+
+/// What of the log is needed. The later a group is written the better: what is overwritten until then is not written at
+/// all.
+#[derive(Clone, Copy, Debug)]
+struct LogUse {
+    used_bytes: u64,
+    bytes_max: u64,
+    /// Its first record that is needed, about, and its last.
+    ends: [Lsn; 2],
+}
+
+impl LogUse {
+    /// Whether that is too much; `needs` are the groups that something of is to be written.
+    fn is_pressing(&self, needs: &[Need]) -> bool {
+        let [begin, end] = self.ends;
+        let span = end.0.saturating_sub(begin.0).max(1);
+        let behind = |need: &Need| end.0.saturating_sub(need.applied.0).min(span);
+        let mean = needs.iter().map(behind).sum::<u64>() / (needs.len() as u64).max(1);
+        let mean_bytes = (self.used_bytes as f64 * (mean as f64 / span as f64)) as u64;
+        let eighth = self.bytes_max / 8;
+        self.used_bytes > eighth * LOG_EIGHTHS_MAX || mean_bytes > eighth * LOG_EIGHTHS_MEAN_MAX
+    }
 }
 
 /// Where the version ceiling is kept.
@@ -159,7 +188,7 @@ impl Keeper {
         while !self.stop.load(Ordering::Acquire) {
             let now = self.clock.now();
             let needs = self.needs(now);
-            let Some(index) = choose(&needs, self.pressing()) else { break };
+            let Some(index) = choose(&needs, self.pressing(&needs)) else { break };
             let Some(group) = self.groups.get(index) else { break };
             group.checkpoint()?;
             self.trim()?;
@@ -244,13 +273,13 @@ impl Keeper {
         self.groups.iter().enumerate().filter_map(|(index, group)| group.need(index, now)).collect()
     }
 
-    fn pressing(&self) -> Pressing {
+    fn pressing(&self, needs: &[Need]) -> Pressing {
         let dirty = self.shared.budget.dirty_used() as u64;
         if dirty > self.shared.dirty_bytes_max.load(Ordering::Relaxed) / 2 {
             return Pressing::Memory;
         }
         match self.shared.log.get() {
-            Some(log) if log.used_bytes() > log.bytes_max() / 2 => Pressing::Log,
+            Some(log) if log_use(log).is_pressing(needs) => Pressing::Log,
             _ if self.limiter.as_ref().is_some_and(Limiter::is_pressed) => Pressing::Disk,
             _ => Pressing::Nothing,
         }
@@ -301,6 +330,11 @@ impl Keeper {
             log::error!("a checkpoint failed: {fault}; writes that need one are refused");
         }
     }
+}
+
+fn log_use(log: &Log) -> LogUse {
+    let ends = [log.trim_lsn(), log.appended_lsn()];
+    LogUse { used_bytes: log.used_bytes(), bytes_max: log.bytes_max(), ends }
 }
 
 impl Group {
@@ -366,15 +400,61 @@ struct Progress {
 mod tests {
     use super::*;
 
+    fn need(index: usize, dirty_bytes: usize, applied: u64, dirty_age_s: u32) -> Need {
+        Need { index, dirty_bytes, applied: Lsn(applied), dirty_age_s, wants_room: false }
+    }
+
+    #[test]
+    fn the_log_presses_by_its_oldest_record_and_by_what_groups_need_on_average() {
+        let all_behind = [need(0, 1, 0, 0), need(1, 1, 0, 0)];
+        let one_behind = [need(0, 1, 0, 0), need(1, 1, 1000, 0), need(2, 1, 1000, 0)];
+        for (needs, used_bytes, presses) in [
+            (&all_behind[..], 300, false),
+            (&all_behind, 301, true),
+            (&one_behind, 600, false),
+            (&one_behind, 601, true),
+            (&[], 600, false),
+        ] {
+            let log = LogUse { used_bytes, bytes_max: 800, ends: [Lsn(0), Lsn(1000)] };
+            assert_eq!(log.is_pressing(needs), presses, "{used_bytes} of {needs:?}");
+        }
+    }
+
+    /// However the groups begin, they come to be written in turn, each when the log has gone on by three quarters of what
+    /// it may be, and never many at once.
+    #[test]
+    fn checkpoints_spread_over_the_log_by_themselves() {
+        const STEPS: usize = 256;
+        let bytes_max = 1 << 20;
+        let mut needs: Vec<Need> = (0..64).map(|index| need(index, 1, 0, 0)).collect();
+        let (mut end, mut written, mut most_at_once) = (0, 0, 0);
+        for step in 0..20 * STEPS {
+            end += bytes_max / STEPS as u64;
+            let mut at_once = 0;
+            loop {
+                let begin = needs.iter().map(|need| need.applied.0).min().unwrap();
+                let log = LogUse { used_bytes: end - begin, bytes_max, ends: [Lsn(begin), Lsn(end)] };
+                assert!(log.used_bytes <= bytes_max / 8 * 7, "{} at {step}", log.used_bytes);
+                let pressing = if log.is_pressing(&needs) { Pressing::Log } else { Pressing::Nothing };
+                let Some(index) = choose(&needs, pressing) else { break };
+                needs[index].applied = Lsn(end);
+                at_once += 1;
+            }
+            if step >= 10 * STEPS {
+                written += at_once;
+                most_at_once = most_at_once.max(at_once);
+            }
+        }
+        assert!(most_at_once <= 4, "{most_at_once} at once");
+        let expected = 10 * 64 * 4 / 3;
+        assert!(
+            written <= expected * 11 / 10,
+            "{written} checkpoints in ten times the log, expected {expected}"
+        );
+    }
+
     #[test]
     fn the_group_that_helps_most_is_written() {
-        let need = |index, dirty_bytes, applied, dirty_age_s| Need {
-            index,
-            dirty_bytes,
-            applied: Lsn(applied),
-            dirty_age_s,
-            wants_room: false,
-        };
         let needs = [need(3, 10, 7, 0), need(5, 90, 9, DIRTY_AGE_MAX_S), need(8, 20, 2, 1)];
         for (pressing, chosen) in
             [(Pressing::Nothing, 5), (Pressing::Disk, 5), (Pressing::Log, 8), (Pressing::Memory, 5)]
