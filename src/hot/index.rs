@@ -63,7 +63,7 @@ impl Bucket {
     /// The places whose tag is `tag`, the first ones first. Behind a right one a wrong one may be named.
     #[inline]
     fn places(&self, tag: u8) -> Places {
-        const ONES: u128 = u128::MAX / 0xff >> (128 - 8 * BUCKET_SLOTS);
+        const ONES: u128 = (u128::MAX / 0xff) >> (128 - 8 * BUCKET_SLOTS);
         let mut tags = [0; 16];
         tags[..BUCKET_SLOTS].copy_from_slice(&self.tags);
         let difference = u128::from_le_bytes(tags) ^ (ONES * u128::from(tag));
@@ -256,7 +256,7 @@ mod tests {
         let mut index = Index::new(KeyHasher::masked(u64::MAX));
         index.rebuild(8, &segments);
         let keys: Vec<(u64, Slot)> = (0..40)
-            .map(|number| (number % 3 | (number % 2) << 56, segments.slot(0, number as u32 * 4)))
+            .map(|number| ((number % 3) | ((number % 2) << 56), segments.slot(0, number as u32 * 4)))
             .collect();
         let has =
             |index: &Index, (hash, slot): (u64, Slot)| index.walk(hash, |found| found == slot).is_some();
