@@ -31,8 +31,10 @@ const TRIMS_MAX: usize = 64;
 /// The log may be so full, eighths, before the group that pins its oldest record is written, wherever the others are.
 const LOG_EIGHTHS_MAX: u64 = 6;
 /// So much of it may a group need on average. Half of [`LOG_EIGHTHS_MAX`]: what they need when they are written in turn,
-/// evenly. When all are equally far behind it comes to this sooner, and spreads them.
+/// evenly. When many are equally far behind it comes to this sooner, and spreads them.
 const LOG_EIGHTHS_MEAN_MAX: u64 = 3;
+/// Up to here it is not full: nothing is written for its sake.
+const LOG_EIGHTHS_FREE: u64 = 4;
 /// How far ahead of the clock the version ceiling is persisted, and when it is renewed.
 pub const CEILING_AHEAD_MS: u64 = 60_000;
 /// See [`CEILING_AHEAD_MS`].
@@ -162,7 +164,8 @@ impl LogUse {
         let mean = needs.iter().map(behind).sum::<u64>() / (needs.len() as u64).max(1);
         let mean_bytes = (self.used_bytes as f64 * (mean as f64 / span as f64)) as u64;
         let eighth = self.bytes_max / 8;
-        self.used_bytes > eighth * LOG_EIGHTHS_MAX || mean_bytes > eighth * LOG_EIGHTHS_MEAN_MAX
+        let is_filling = self.used_bytes > eighth * LOG_EIGHTHS_FREE;
+        self.used_bytes > eighth * LOG_EIGHTHS_MAX || is_filling && mean_bytes > eighth * LOG_EIGHTHS_MEAN_MAX
     }
 }
 
@@ -461,10 +464,15 @@ mod tests {
     #[test]
     fn the_log_presses_by_its_oldest_record_and_by_what_groups_need_on_average() {
         let all_behind = [need(0, 1, 0, 0), need(1, 1, 0, 0)];
+        let most_behind = [need(0, 1, 0, 0), need(1, 1, 0, 0), need(2, 1, 200, 0)];
         let one_behind = [need(0, 1, 0, 0), need(1, 1, 1000, 0), need(2, 1, 1000, 0)];
+        let half_behind = [need(0, 1, 0, 0), need(1, 1, 1000, 0)];
         for (needs, used_bytes, presses) in [
-            (&all_behind[..], 300, false),
-            (&all_behind, 301, true),
+            (&all_behind[..], 400, false),
+            (&all_behind, 401, true),
+            (&most_behind, 401, true),
+            (&half_behind, 600, false),
+            (&half_behind, 601, true),
             (&one_behind, 600, false),
             (&one_behind, 601, true),
             (&[], 600, false),
