@@ -85,7 +85,7 @@ fn an_import_that_is_cut_short_is_run_again_or_refused() {
         let is_done = pair.up_to(steps, &line) == 0;
         let standing = pair.standing(&two);
         assert_eq!(standing, if is_done { "taken" } else { ["", "taking"][steps.min(1)] }, "{steps}");
-        if standing != "" {
+        if !standing.is_empty() {
             let wanted = if is_done { "2" } else { "1" };
             let found = map_version(&pair, 2, &two, "two.toml");
             assert_eq!(found.as_deref(), Some(wanted), "not served by halves: {steps}");

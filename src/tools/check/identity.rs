@@ -17,8 +17,11 @@ use crate::store::directory::{Directory, Identity, MAP_FILE};
 use crate::store::{GroupIdentity, check};
 use crate::tools::console;
 
+/// How keys are placed.
+type Rule = (Hash, HashTag);
+
 /// Every rule by which keys can be placed, the usual ones first.
-const RULES: [(Hash, HashTag); 4] = [
+const RULES: [Rule; 4] = [
     (Hash::Larder, HashTag::Braces),
     (Hash::Larder, HashTag::None),
     (Hash::Fastdht, HashTag::Braces),
@@ -101,10 +104,7 @@ fn owners(directory: &Directory) -> Result<Vec<GroupIdentity>, Fault> {
 }
 
 /// The rules by which all keys are in their groups, and the server that wrote the log.
-fn rules(
-    directory: &Directory,
-    owners: &[GroupIdentity],
-) -> Result<(Vec<(Hash, HashTag)>, Option<u16>), Fault> {
+fn rules(directory: &Directory, owners: &[GroupIdentity]) -> Result<(Vec<Rule>, Option<u16>), Fault> {
     let none = || Fault::new(FaultKind::Corrupt, "there are no groups").at(directory.path());
     let count = owners.first().and_then(|owner| NonZeroU16::new(owner.group_count)).ok_or_else(none)?;
     let fits: [Cell<bool>; 4] = std::array::from_fn(|_| Cell::new(true));
@@ -129,7 +129,7 @@ fn rules(
     });
     let mapped = fs::read(directory.path().join(MAP_FILE)).ok();
     let mapped = mapped.and_then(|bytes| topology::restore(&bytes).ok()).map(|map| map.placement());
-    let is_by_map = |rule: &(Hash, HashTag)| mapped.is_none_or(|map| (map.hash, map.hash_tag) == *rule);
+    let is_by_map = |rule: &Rule| mapped.is_none_or(|map| (map.hash, map.hash_tag) == *rule);
     let rules = RULES.into_iter().zip(&fits).filter(|(rule, fits)| fits.get() && is_by_map(rule));
     Ok((rules.map(|(rule, _)| rule).collect(), log.server))
 }

@@ -121,7 +121,8 @@ pub(super) fn read(
             (Kind::Items, None) => {
                 done.items += frames.items(&header, &body, |key, item| {
                     let belongs = key > last.as_slice() && item.stamp() < transfer.ceiling;
-                    (last.clear(), last.extend_from_slice(key));
+                    last.clear();
+                    last.extend_from_slice(key);
                     if belongs { each(key, item) } else { Err(frames.damage()) }
                 })?;
                 done.bytes += (HEADER_BYTES + body.len()) as u64;

@@ -170,7 +170,7 @@ impl Stopped {
         let path = self.directory.making(group);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Fault::io("cannot remove", &path, &error));
+                Err(Fault::io("cannot remove", &path, &error))
             }
             _ => self.store(&path, group),
         }
