@@ -75,38 +75,30 @@ fn figures_line(row: &str, entry: &Entry) -> Vec<String> {
     line
 }
 
-/// The figures that only some rows are about.
+/// The figures that only some rows are about; nothing when no row is.
 fn own_figures_table(findings: &[Finding]) -> String {
     let mut table = Table::new(&["row", "server", "figure", "median", "min..max"]);
-    let is_own = |figure: &&Figure| !matches!(figure, Figure::CpuPerRequest | Figure::RequestsPerSecond);
-    for finding in findings {
-        let mut figures: Vec<Figure> = finding.row.figures.to_vec();
-        figures.extend(
-            finding
-                .row
-                .goals
-                .iter()
-                .map(|goal| goal.figure)
-                .filter(|goal| !finding.row.figures.contains(goal)),
-        );
-        for figure in figures.iter().filter(is_own) {
-            for entry in &finding.entries {
-                let Some(spread) = entry.spread(|sample| sample.figure(*figure)) else { continue };
-                let Spread { median, least, greatest } = spread;
-                let [median, least, greatest] = [median, least, greatest].map(short);
-                let row = finding.row.name.to_owned();
-                let label = entry.entrant.label.to_owned();
-                table.add(vec![
-                    row,
-                    label,
-                    name_of(*figure).to_owned(),
-                    median,
-                    format!("{least}..{greatest}"),
-                ]);
-            }
+    for Finding { row, entries } in findings {
+        for (figure, entry) in
+            own_figures(row).flat_map(|figure| entries.iter().map(move |entry| (figure, entry)))
+        {
+            let Some(spread) = entry.spread(|sample| sample.figure(figure)) else { continue };
+            let [median, least, greatest] = [spread.median, spread.least, spread.greatest].map(short);
+            let names = [row.name, entry.entrant.label, name_of(figure)].map(str::to_owned);
+            table.add([names.to_vec(), vec![median, format!("{least}..{greatest}")]].concat());
         }
     }
-    table.render()
+    if table.lines.len() == 1 { String::new() } else { table.render() }
+}
+
+/// What a row is about beside what every row has.
+fn own_figures(row: &Row) -> impl Iterator<Item = Figure> {
+    let goals = row.goals.iter().map(|goal| goal.figure).filter(|figure| !row.figures.contains(figure));
+    row.figures
+        .iter()
+        .copied()
+        .chain(goals)
+        .filter(|figure| !matches!(figure, Figure::CpuPerRequest | Figure::RequestsPerSecond))
 }
 
 fn ratios_table(findings: &[Finding]) -> String {
