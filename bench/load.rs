@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_IN_FLIGHT: usize = 1_000_000;
 /// Bytes taken by one read.
 const READ_BYTES: usize = 256 * 1024;
+/// A reply of which so much is there is read where it is to lie, without a copy in between: the generator must not be
+/// slower than a server that only sends.
+const LARGE_REPLY_BYTES: usize = 64 * 1024;
 const EVENTS: usize = 1_024;
 
 /// When a run ends.
@@ -198,7 +201,7 @@ struct Pending {
 struct Connection {
     wire: Wire,
     outbox: Vec<u8>,
-    inbox: Vec<u8>,
+    inbox: Inbox,
     pending: VecDeque<Pending>,
     /// The keys of all pending gets, in order.
     asked: VecDeque<u64>,
@@ -207,7 +210,7 @@ struct Connection {
 impl Connection {
     fn open(target: &Target, token: Token, poll: &Poll) -> io::Result<Self> {
         let wire = Wire::open(target.address, token, poll, target.trust.as_ref())?;
-        let (outbox, inbox) = (Vec::new(), Vec::new());
+        let (outbox, inbox) = (Vec::new(), Inbox::default());
         Ok(Self { wire, outbox, inbox, pending: VecDeque::new(), asked: VecDeque::new() })
     }
 
@@ -230,7 +233,9 @@ impl Connection {
     /// Reads until the socket is empty; a short read says so without another call.
     fn receive(&mut self, scratch: &mut [u8]) -> io::Result<()> {
         loop {
-            match self.wire.read(scratch) {
+            let is_large = self.inbox.filled >= LARGE_REPLY_BYTES;
+            let buffer = if is_large { self.inbox.room(READ_BYTES) } else { &mut *scratch };
+            match self.wire.read(buffer) {
                 Ok(0) => {
                     return Err(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
@@ -238,8 +243,12 @@ impl Connection {
                     ));
                 }
                 Ok(count) => {
-                    self.inbox.extend_from_slice(&scratch[..count]);
-                    if count < scratch.len() && self.wire.is_emptied_by_a_short_read() {
+                    if is_large {
+                        self.inbox.filled += count;
+                    } else {
+                        self.inbox.append(&scratch[..count]);
+                    }
+                    if count < READ_BYTES && self.wire.is_emptied_by_a_short_read() {
                         return Ok(());
                     }
                 }
@@ -248,6 +257,40 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// What was received and is not taken yet. Memory once used stays, so that none is cleared again for the next reply.
+#[derive(Default)]
+struct Inbox {
+    bytes: Vec<u8>,
+    /// How many of them were received.
+    filled: usize,
+}
+
+impl Inbox {
+    fn received(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+
+    fn append(&mut self, piece: &[u8]) {
+        self.room(piece.len()).copy_from_slice(piece);
+        self.filled += piece.len();
+    }
+
+    /// The next bytes to be received.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let end = self.filled + length;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        &mut self.bytes[self.filled..end]
+    }
+
+    /// Forgets so many from the beginning.
+    fn forget(&mut self, count: usize) {
+        self.bytes.copy_within(count..self.filled, 0);
+        self.filled -= count;
     }
 }
 
@@ -383,7 +426,7 @@ impl Run {
     fn take_replies(&mut self, connection: &mut Connection) -> io::Result<()> {
         let mut at = 0;
         while let Some(pending) = connection.pending.front() {
-            let bytes = &connection.inbox[at..];
+            let bytes = &connection.inbox.received()[at..];
             let keys = self.keys_of(pending.ask);
             let step = match pending.ask {
                 Ask::Set => self.reader.stored(bytes),
@@ -397,9 +440,9 @@ impl Run {
             connection.pending.pop_front();
             at += taken;
         }
-        connection.inbox.drain(..at);
-        if connection.pending.is_empty() && !connection.inbox.is_empty() {
-            return Err(lost("bytes that nobody asked for", &connection.inbox));
+        connection.inbox.forget(at);
+        if connection.pending.is_empty() && connection.inbox.filled > 0 {
+            return Err(lost("bytes that nobody asked for", connection.inbox.received()));
         }
         if connection.pending.is_empty() && !self.is_open() {
             self.send_batch(connection)?;
