@@ -207,6 +207,8 @@ impl Course {
         let Both { workload, beside, .. } = both;
         both.preload(target)?;
         running.wait_for_rest(REST_AT_MOST)?;
+        // Else the kernel would write what was stored while others are read, in nobody's name but on the server's core.
+        nix::unistd::sync();
         let unconnected = running.usage()?.resident_bytes;
         let mut load = Load::connect(target, workload.connections + beside.map_or(0, |it| it.connections))?;
         load.run(&workload.greeting(), Limit::Requests(workload.connections as u64), WARM_UP_SEED)?;
