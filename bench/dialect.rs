@@ -1,6 +1,7 @@
-//! Requests as bytes, and the check of every reply, in the two protocols that the peers speak. Pure: any split of
-//! the replies gives the same steps.
+//! Requests as bytes, and the check of every reply, in the protocols that the peers speak. Pure: any split of the
+//! replies gives the same steps.
 
+use crate::binary;
 use crate::workload::{ItemShape, decimal};
 use memchr::memchr;
 use std::io::Write;
@@ -10,6 +11,8 @@ use std::io::Write;
 pub(crate) enum Dialect {
     /// memcached's classic text protocol.
     Memcached,
+    /// memcached's binary protocol.
+    Binary,
     /// RESP, Redis's protocol.
     Redis,
 }
@@ -58,6 +61,7 @@ impl Dialect {
                 item.put_key(key, out);
                 let _ = write!(out, " 0 {} {}\r\n", item.exptime_s, item.value_bytes);
             }
+            Self::Binary => return binary::put_set(item, key, out),
             Self::Redis => {
                 let words = if item.exptime_s > 0 { 5 } else { 3 };
                 let _ = write!(out, "*{words}\r\n$3\r\nSET\r\n${}\r\n", item.key_bytes);
@@ -89,6 +93,7 @@ impl Dialect {
                 }
                 out.extend_from_slice(b"\r\n");
             }
+            Self::Binary => binary::put_get(item, keys, out),
             Self::Redis => {
                 let command = if keys.len() == 1 { "GET" } else { "MGET" };
                 let _ = write!(out, "*{}\r\n${}\r\n{command}\r\n", keys.len() + 1, command.len());
@@ -107,6 +112,7 @@ impl Reader {
     pub(crate) fn stored(&self, bytes: &[u8]) -> Step {
         let expected: &[u8] = match self.dialect {
             Dialect::Memcached => b"STORED",
+            Dialect::Binary => return binary::stored(bytes),
             Dialect::Redis => b"+OK",
         };
         match line(bytes) {
@@ -119,6 +125,7 @@ impl Reader {
     pub(crate) fn values(&self, asked: impl ExactSizeIterator<Item = u64>, bytes: &[u8]) -> Step {
         match self.dialect {
             Dialect::Memcached => self.memcached_values(asked, bytes),
+            Dialect::Binary => binary::values(&self.item, asked, bytes),
             Dialect::Redis => self.redis_values(asked, bytes),
         }
     }
@@ -248,32 +255,37 @@ pub(crate) fn check() -> Vec<String> {
         (resp, &[7, 8], "*2\r\n$2\r\nvv\r\n$-1\r\n", done(17, 1)),
         (resp, &[7, 8], "*3\r\n", Step::Lost),
     ];
-    table
-        .iter()
+    let texts = table.iter().map(|(dialect, asked, reply, step)| (*dialect, *asked, reply.as_bytes(), *step));
+    let packets = binary::samples();
+    let packets =
+        packets.iter().map(|(asked, reply, step)| (Dialect::Binary, *asked, reply.as_slice(), *step));
+    texts
+        .chain(packets)
         .flat_map(|(dialect, asked, reply, expected)| {
-            let reader = Reader { dialect: *dialect, check: Check::Content, item };
-            check_one(&reader, asked, reply, *expected)
+            let reader = Reader { dialect, check: Check::Content, item };
+            check_one(&reader, asked, reply, expected)
         })
         .collect()
 }
 
-fn check_one(reader: &Reader, asked: &[u64], reply: &str, expected: Step) -> Vec<String> {
+fn check_one(reader: &Reader, asked: &[u64], reply: &[u8], expected: Step) -> Vec<String> {
     let look = |bytes: &[u8]| match asked {
         [] => reader.stored(bytes),
         keys => reader.values(keys.iter().copied(), bytes),
     };
     let mut wrong = Vec::new();
-    let found = look(reply.as_bytes());
+    let shown = reply.escape_ascii();
+    let found = look(reply);
     if found != expected {
-        wrong.push(format!("dialect: {reply:?} for {asked:?} is {found:?}, not {expected:?}"));
+        wrong.push(format!("dialect: {shown} for {asked:?} is {found:?}, not {expected:?}"));
     }
-    let early = (0..reply.len()).find(|cut| look(&reply.as_bytes()[..*cut]) != Step::More);
+    let early = (0..reply.len()).find(|cut| look(&reply[..*cut]) != Step::More);
     if let (Some(cut), false) = (early, expected == Step::Lost) {
-        wrong.push(format!("dialect: the first {cut} bytes of {reply:?} are taken for a reply"));
+        wrong.push(format!("dialect: the first {cut} bytes of {shown} are taken for a reply"));
     }
-    let tail = [reply.as_bytes(), b"STORED\r\n"].concat();
+    let tail = [reply, b"STORED\r\n"].concat();
     if look(&tail) != expected {
-        wrong.push(format!("dialect: {reply:?} reads differently with a reply behind it"));
+        wrong.push(format!("dialect: {shown} reads differently with a reply behind it"));
     }
     wrong
 }

@@ -1,15 +1,19 @@
 //! The load generator: one thread, one epoll loop, N connections. It sends what a [`Workload`] says, checks every
 //! reply and notes how long each took. The same connections serve several runs, one after the other; between runs
-//! nothing is in flight.
+//! nothing is in flight. Two loads may run at once, each over connections of its own.
 
 use crate::dialect::{Check, Dialect, Reader, Step};
 use crate::histogram::Histogram;
+use crate::wire::Wire;
 use crate::workload::{Ask, Pace, Sequence, Workload};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
+use nix::time::{ClockId, clock_gettime};
+use rustls::ClientConfig;
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A server that says nothing for so long has failed the run.
@@ -18,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_IN_FLIGHT: usize = 1_000_000;
 /// Bytes taken by one read.
 const READ_BYTES: usize = 256 * 1024;
+/// A reply of which so much is there is read where it is to lie, without a copy in between: the generator must not be
+/// slower than a server that only sends.
+const LARGE_REPLY_BYTES: usize = 64 * 1024;
 const EVENTS: usize = 1_024;
 
 /// When a run ends.
@@ -46,6 +53,29 @@ pub(crate) struct Tally {
     pub(crate) elapsed: Duration,
     /// Nanoseconds from a request (open loop: from when it was due) to its reply.
     pub(crate) latency: Histogram,
+    /// Open loop: nanoseconds from when a request was due until it was sent. The latency has them too.
+    pub(crate) lateness: Histogram,
+    /// CPU time of the generator meanwhile. An open loop spins, and uses all there is.
+    pub(crate) generator_cpu: Duration,
+}
+
+/// How to reach a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) dialect: Dialect,
+    pub(crate) check: Check,
+    /// Whom to trust when there is to be TLS.
+    pub(crate) trust: Option<Arc<ClientConfig>>,
+}
+
+/// A load and the first of the connections that it goes over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) workload: Workload,
+    pub(crate) first_connection: usize,
+    pub(crate) limit: Limit,
+    pub(crate) seed: u64,
 }
 
 /// Open connections to one server.
@@ -60,89 +90,102 @@ pub(crate) struct Load {
 
 impl Load {
     /// Opens this many connections.
-    pub(crate) fn connect(
-        server: SocketAddr,
-        connections: usize,
-        dialect: Dialect,
-        check: Check,
-    ) -> io::Result<Self> {
+    pub(crate) fn connect(target: &Target, connections: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let connections = (0..connections)
-            .map(|index| Connection::open(server, Token(index), &poll))
+            .map(|index| Connection::open(target, Token(index), &poll))
             .collect::<io::Result<Vec<_>>>()?;
         let (events, scratch) = (Events::with_capacity(EVENTS), vec![0; READ_BYTES]);
+        let (dialect, check) = (target.dialect, target.check);
         Ok(Self { poll, events, connections, scratch, dialect, check })
     }
 
-    /// Whether the server keeps what it is given, so that storing keys has a point.
-    pub(crate) fn expects_content(&self) -> bool {
-        self.check == Check::Content
+    /// Runs a load to its end, over the first connections.
+    pub(crate) fn run(&mut self, workload: &Workload, limit: Limit, seed: u64) -> io::Result<Tally> {
+        let part = Part { workload: *workload, first_connection: 0, limit, seed };
+        Ok(self.run_parts(&[part])?.pop().unwrap_or_default())
     }
 
-    /// Runs a load to its end. The workload may not ask for more connections than were opened.
-    pub(crate) fn run(&mut self, workload: &Workload, limit: Limit, seed: u64) -> io::Result<Tally> {
-        let reader = Reader { dialect: self.dialect, check: self.check, item: workload.item };
-        let mut run = Run::new(*workload, reader, limit, seed);
-        let mut senders = Senders::new(self.connections.len(), workload.active);
-        if matches!(workload.pace, Pace::Closed) {
-            for index in senders.all() {
+    /// Runs several loads at once until the first of them ends. Together they may not ask for more connections than
+    /// were opened.
+    pub(crate) fn run_parts(&mut self, parts: &[Part]) -> io::Result<Vec<Tally>> {
+        let reader =
+            |part: &Part| Reader { dialect: self.dialect, check: self.check, item: part.workload.item };
+        let mut runs: Vec<Run> = parts.iter().map(|part| Run::new(part, reader(part))).collect();
+        for run in runs.iter_mut().filter(|run| !run.is_open()) {
+            for index in run.senders.all() {
                 run.send_batch(&mut self.connections[index])?;
             }
         }
-        while run.in_flight > 0 || run.may_send() {
-            let timeout = match workload.pace {
-                Pace::Closed => PATIENCE,
-                Pace::Rate(rate) => run.send_due(&mut self.connections, &mut senders, rate)?,
-            };
-            self.turn(&mut run, timeout)?;
+        while runs.iter().any(|run| run.in_flight > 0 || run.may_send()) {
+            let timeout = send_due(&mut runs, &mut self.connections)?;
+            self.turn(&mut runs, timeout)?;
+            if runs.first().is_some_and(|first| !first.may_send()) {
+                runs.iter_mut().for_each(Run::send_no_more);
+            }
         }
-        Ok(run.end())
+        Ok(runs.into_iter().map(Run::end).collect())
     }
 
     /// Waits for replies once, and serves every connection that has some.
-    fn turn(&mut self, run: &mut Run, timeout: Duration) -> io::Result<()> {
+    fn turn(&mut self, runs: &mut [Run], timeout: Duration) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        run.look_at_clock();
-        if run.now - run.last_reply > PATIENCE {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server stopped answering"));
-        }
+        let has_open_loop = runs.iter().any(Run::is_open);
+        runs.iter_mut().try_for_each(Run::look_at_clock)?;
         for event in &self.events {
-            let Some(connection) = self.connections.get_mut(event.token().0) else { continue };
+            let index = event.token().0;
+            let Some(connection) = self.connections.get_mut(index) else { continue };
             if event.is_writable() {
                 connection.flush()?;
             }
             if event.is_readable() {
                 connection.receive(&mut self.scratch)?;
-                run.take_replies(connection)?;
+                if let Some(run) = runs.iter_mut().find(|run| run.connections.contains(&index)) {
+                    run.take_replies(connection)?;
+                }
+            }
+            if has_open_loop {
+                // What is due does not wait until all replies of this turn have been looked at.
+                send_due(runs, &mut self.connections)?;
             }
         }
         Ok(())
     }
 }
 
+/// Sends what is due of the open loops; how long nothing will be.
+fn send_due(runs: &mut [Run], connections: &mut [Connection]) -> io::Result<Duration> {
+    let mut least = PATIENCE;
+    for run in runs {
+        least = least.min(run.send_due(connections)?);
+    }
+    Ok(least)
+}
+
 /// Which connections send: `active` of them, spread evenly over all.
 struct Senders {
+    first: usize,
     step: usize,
     active: usize,
     next: usize,
 }
 
 impl Senders {
-    fn new(connections: usize, active: usize) -> Self {
-        let active = active.clamp(1, connections.max(1));
-        Self { step: connections / active, active, next: 0 }
+    fn new(connections: &Range<usize>, active: usize) -> Self {
+        let active = active.clamp(1, connections.len().max(1));
+        Self { first: connections.start, step: connections.len() / active, active, next: 0 }
     }
 
     fn all(&self) -> impl Iterator<Item = usize> + use<> {
-        let step = self.step;
-        (0..self.active).map(move |index| index * step)
+        let (first, step) = (self.first, self.step);
+        (0..self.active).map(move |index| first + index * step)
     }
 
     fn round_robin(&mut self) -> usize {
-        let index = self.next * self.step;
+        let index = self.first + self.next * self.step;
         self.next = (self.next + 1) % self.active;
         index
     }
@@ -156,31 +199,27 @@ struct Pending {
 }
 
 struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     outbox: Vec<u8>,
-    inbox: Vec<u8>,
+    inbox: Inbox,
     pending: VecDeque<Pending>,
     /// The keys of all pending gets, in order.
     asked: VecDeque<u64>,
 }
 
 impl Connection {
-    fn open(server: SocketAddr, token: Token, poll: &Poll) -> io::Result<Self> {
-        // Connected while blocking: with thousands of connections this is paced by the server's accepting.
-        let stream = std::net::TcpStream::connect(server)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let (outbox, inbox) = (Vec::new(), Vec::new());
-        Ok(Self { stream, outbox, inbox, pending: VecDeque::new(), asked: VecDeque::new() })
+    fn open(target: &Target, token: Token, poll: &Poll) -> io::Result<Self> {
+        let wire = Wire::open(target.address, token, poll, target.trust.as_ref())?;
+        let (outbox, inbox) = (Vec::new(), Inbox::default());
+        Ok(Self { wire, outbox, inbox, pending: VecDeque::new(), asked: VecDeque::new() })
     }
 
     /// Writes what the socket takes; the rest stays until the socket is writable again.
     fn flush(&mut self) -> io::Result<()> {
+        self.wire.flush()?;
         let mut sent = 0;
         while sent < self.outbox.len() {
-            match self.stream.write(&self.outbox[sent..]) {
+            match self.wire.write(&self.outbox[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -194,7 +233,9 @@ impl Connection {
     /// Reads until the socket is empty; a short read says so without another call.
     fn receive(&mut self, scratch: &mut [u8]) -> io::Result<()> {
         loop {
-            match self.stream.read(scratch) {
+            let is_large = self.inbox.filled >= LARGE_REPLY_BYTES;
+            let buffer = if is_large { self.inbox.room(READ_BYTES) } else { &mut *scratch };
+            match self.wire.read(buffer) {
                 Ok(0) => {
                     return Err(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
@@ -202,8 +243,12 @@ impl Connection {
                     ));
                 }
                 Ok(count) => {
-                    self.inbox.extend_from_slice(&scratch[..count]);
-                    if count < scratch.len() {
+                    if is_large {
+                        self.inbox.filled += count;
+                    } else {
+                        self.inbox.append(&scratch[..count]);
+                    }
+                    if count < READ_BYTES && self.wire.is_emptied_by_a_short_read() {
                         return Ok(());
                     }
                 }
@@ -215,9 +260,45 @@ impl Connection {
     }
 }
 
+/// What was received and is not taken yet. Memory once used stays, so that none is cleared again for the next reply.
+#[derive(Default)]
+struct Inbox {
+    bytes: Vec<u8>,
+    /// How many of them were received.
+    filled: usize,
+}
+
+impl Inbox {
+    fn received(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+
+    fn append(&mut self, piece: &[u8]) {
+        self.room(piece.len()).copy_from_slice(piece);
+        self.filled += piece.len();
+    }
+
+    /// The next bytes to be received.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let end = self.filled + length;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        &mut self.bytes[self.filled..end]
+    }
+
+    /// Forgets so many from the beginning.
+    fn forget(&mut self, count: usize) {
+        self.bytes.copy_within(count..self.filled, 0);
+        self.filled -= count;
+    }
+}
+
 /// The state of one run.
 struct Run {
     workload: Workload,
+    connections: Range<usize>,
+    senders: Senders,
     reader: Reader,
     sequence: Sequence,
     tally: Tally,
@@ -229,20 +310,26 @@ struct Run {
     /// Read once per turn: reading the clock for each request would cost as much as building it.
     now: Instant,
     last_reply: Instant,
+    cpu_before: Duration,
 }
 
 impl Run {
-    fn new(workload: Workload, reader: Reader, limit: Limit, seed: u64) -> Self {
+    fn new(part: &Part, reader: Reader) -> Self {
+        let workload = part.workload;
+        let connections = part.first_connection..part.first_connection + workload.connections;
+        let senders = Senders::new(&connections, workload.active);
         // Before the clock starts: Zipf sums over all keys.
-        let sequence = Sequence::new(&workload, seed);
+        let sequence = Sequence::new(&workload, part.seed);
         let now = Instant::now();
-        let (budget, deadline) = match limit {
+        let (budget, deadline) = match part.limit {
             Limit::Requests(count) => (count, None),
             Limit::Seconds(seconds) => (u64::MAX, Some(now + Duration::from_secs_f64(seconds))),
         };
-        let (tally, in_flight) = (Tally::default(), 0);
+        let (tally, in_flight, cpu_before) = (Tally::default(), 0, cpu_of_this_thread());
         Self {
             workload,
+            connections,
+            senders,
             reader,
             sequence,
             tally,
@@ -252,22 +339,34 @@ impl Run {
             started: now,
             now,
             last_reply: now,
+            cpu_before,
         }
     }
 
-    fn look_at_clock(&mut self) {
+    fn look_at_clock(&mut self) -> io::Result<()> {
         self.now = Instant::now();
+        if self.in_flight > 0 && self.now - self.last_reply > PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server stopped answering"));
+        }
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.workload.pace, Pace::Rate(_))
     }
 
     /// Whether more is to be sent. An open loop sends everything that was due before the deadline, however late.
     fn may_send(&self) -> bool {
-        let open_loop = matches!(self.workload.pace, Pace::Rate(_));
-        self.budget > 0 && (open_loop || self.deadline.is_none_or(|deadline| self.now < deadline))
+        self.budget > 0 && (self.is_open() || self.deadline.is_none_or(|deadline| self.now < deadline))
+    }
+
+    fn send_no_more(&mut self) {
+        self.budget = 0;
     }
 
     /// Closed loop: sends one batch.
     fn send_batch(&mut self, connection: &mut Connection) -> io::Result<()> {
-        self.look_at_clock();
+        self.now = Instant::now();
         for _ in 0..self.workload.depth {
             if !self.may_send() {
                 break;
@@ -279,13 +378,9 @@ impl Run {
 
     /// Open loop: sends everything that is due, and answers how long nothing will be. Below a millisecond that is
     /// zero, since the poll cannot wait shorter: the generator spins on its own core rather than be late.
-    fn send_due(
-        &mut self,
-        connections: &mut [Connection],
-        senders: &mut Senders,
-        rate: f64,
-    ) -> io::Result<Duration> {
-        self.look_at_clock();
+    fn send_due(&mut self, connections: &mut [Connection]) -> io::Result<Duration> {
+        let Pace::Rate(rate) = self.workload.pace else { return Ok(PATIENCE) };
+        self.now = Instant::now();
         loop {
             let sent = self.tally.requests + self.in_flight as u64;
             let due = self.started + Duration::from_secs_f64(sent as f64 / rate);
@@ -301,7 +396,10 @@ impl Run {
             if self.in_flight >= MAX_IN_FLIGHT {
                 return Err(io::Error::other("the rate is beyond what the server can do"));
             }
-            let Some(connection) = connections.get_mut(senders.round_robin()) else { return Ok(PATIENCE) };
+            let Some(connection) = connections.get_mut(self.senders.round_robin()) else {
+                return Ok(PATIENCE);
+            };
+            self.tally.lateness.record((self.now - due).as_nanos() as u64);
             self.ask(connection, due);
             connection.flush()?;
         }
@@ -328,7 +426,7 @@ impl Run {
     fn take_replies(&mut self, connection: &mut Connection) -> io::Result<()> {
         let mut at = 0;
         while let Some(pending) = connection.pending.front() {
-            let bytes = &connection.inbox[at..];
+            let bytes = &connection.inbox.received()[at..];
             let keys = self.keys_of(pending.ask);
             let step = match pending.ask {
                 Ask::Set => self.reader.stored(bytes),
@@ -342,11 +440,11 @@ impl Run {
             connection.pending.pop_front();
             at += taken;
         }
-        connection.inbox.drain(..at);
-        if connection.pending.is_empty() && !connection.inbox.is_empty() {
-            return Err(lost("bytes that nobody asked for", &connection.inbox));
+        connection.inbox.forget(at);
+        if connection.pending.is_empty() && connection.inbox.filled > 0 {
+            return Err(lost("bytes that nobody asked for", connection.inbox.received()));
         }
-        if connection.pending.is_empty() && matches!(self.workload.pace, Pace::Closed) {
+        if connection.pending.is_empty() && !self.is_open() {
             self.send_batch(connection)?;
         }
         Ok(())
@@ -381,8 +479,13 @@ impl Run {
 
     fn end(mut self) -> Tally {
         self.tally.elapsed = self.last_reply - self.started;
+        self.tally.generator_cpu = cpu_of_this_thread().saturating_sub(self.cpu_before);
         self.tally
     }
+}
+
+fn cpu_of_this_thread() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
 fn lost(what: &str, bytes: &[u8]) -> io::Error {

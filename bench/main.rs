@@ -1,13 +1,12 @@
 //! The bench: Larder side by side with other servers, and its load generator on its own.
 //!
 //! ```text
-//! cargo bench                                          the usual rows, tables on standard output
-//! cargo bench -- --rows get,set --runs 9               some rows
-//! cargo bench -- --rows all                            also those that take long or much memory
+//! cargo bench                                          all rows, tables on standard output
 //! cargo bench -- --write-results                       the same tables into bench/RESULTS.md
+//! cargo bench -- --rows get,set --runs 9               some rows
+//! cargo bench -- rows                                  what the rows are
 //! cargo bench -- load 127.0.0.1:11211 --preload        load on a server that runs already
 //! cargo bench -- start --items 1000000,10000000        starts after a kill and a stop, space, beside others
-//! cargo bench -- forward                               a get asked of a server that does not have the key
 //! cargo bench -- selftest                              the generator checks itself
 //! ```
 //!
@@ -15,22 +14,23 @@
 //! servers and reads what they use. Progress goes to standard error, results to standard output.
 #![allow(clippy::print_stdout, reason = "a command whose product is a table")]
 
+mod binary;
+mod cluster;
 mod compare;
 mod dialect;
-mod forward;
 mod histogram;
 mod load;
 mod peers;
 mod results;
 mod rows;
 mod start;
+mod wire;
 mod workload;
 
 use clap::{Args, Parser, Subcommand};
 use compare::Course;
 use dialect::{Check, Dialect};
-use forward::Forwards;
-use load::{Limit, Load, Tally};
+use load::{Limit, Load, Tally, Target};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peers::{Cores, Programs};
 use rows::{ROWS, Row};
@@ -59,8 +59,6 @@ enum Task {
     Load(LoadArguments),
     /// How long servers take to answer again after a kill and after a stop, and what their data costs
     Start(StartArguments),
-    /// What a get costs that another server has to answer, beside one that is asked of the right server
-    Forward(ForwardArguments),
     /// Say what the rows are
     Rows,
     /// Check the generator's own parts
@@ -77,7 +75,7 @@ struct CompareArguments {
     runs: u16,
     #[command(flatten)]
     span: Span,
-    /// Rows to run, separated by commas, or `all` [default: the usual ones, see `rows`]
+    /// Rows to run, separated by commas [default: all, see `rows`]
     #[arg(long, value_delimiter = ',', value_name = "ROW")]
     rows: Vec<String>,
     /// Where the servers' directories are made [default: the system's place for temporary files]
@@ -169,6 +167,7 @@ impl LoadArguments {
                 exptime_s: self.exptime,
             },
             pace: self.rate.map_or(Pace::Closed, Pace::Rate),
+            first_key: 0,
         }
     }
 }
@@ -201,33 +200,6 @@ fn time_starts(arguments: &StartArguments) -> io::Result<ExitCode> {
     starts.run().map(|()| ExitCode::SUCCESS)
 }
 
-#[derive(Args)]
-struct ForwardArguments {
-    /// Runs of each way
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    runs: u16,
-    #[command(flatten)]
-    span: Span,
-    /// The larder to measure [default: the one that cargo built with this bench]
-    #[arg(long, value_name = "PATH")]
-    larder: Option<PathBuf>,
-    /// Where the servers' directories are made [default: the system's place for temporary files]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
-}
-
-fn weigh_forwarding(arguments: &ForwardArguments) -> io::Result<ExitCode> {
-    let larder = arguments.larder.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_larder")));
-    let forwards = Forwards {
-        programs: Programs { larder, floor: PathBuf::new() },
-        cores: Cores::divide(false),
-        data_root: arguments.data_root.clone().unwrap_or_else(std::env::temp_dir),
-        limit: arguments.span.limit(),
-        runs: usize::from(arguments.runs),
-    };
-    forwards.run().map(|()| ExitCode::SUCCESS)
-}
-
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().map_err(|error| error.to_string())?;
     if number > 0.0 && number.is_finite() { Ok(number) } else { Err("must be above 0".to_owned()) }
@@ -253,7 +225,6 @@ fn main() -> ExitCode {
         Task::Compare(arguments) => compare_rows(&arguments),
         Task::Load(arguments) => load_one(&arguments),
         Task::Start(arguments) => time_starts(&arguments),
-        Task::Forward(arguments) => weigh_forwarding(&arguments),
         Task::Rows => Ok(list_rows()),
         Task::Selftest => Ok(check_ourselves()),
     });
@@ -299,10 +270,8 @@ fn compare_rows(arguments: &CompareArguments) -> io::Result<ExitCode> {
 }
 
 fn chosen_rows(names: &[String]) -> io::Result<Vec<&'static Row>> {
-    match names {
-        [] => return Ok(ROWS.iter().filter(|row| row.usual).collect()),
-        [all] if all == "all" => return Ok(ROWS.iter().collect()),
-        _ => {}
+    if names.is_empty() {
+        return Ok(ROWS.iter().collect());
     }
     let find = |name: &String| {
         let row = ROWS.iter().find(|row| row.name == name);
@@ -338,7 +307,8 @@ fn command_typed() -> String {
 fn load_one(arguments: &LoadArguments) -> io::Result<ExitCode> {
     let workload = arguments.workload();
     let check = if arguments.form_only { Check::Form } else { Check::Content };
-    let mut load = Load::connect(arguments.server, workload.connections, arguments.dialect, check)?;
+    let target = Target { address: arguments.server, dialect: arguments.dialect, check, trust: None };
+    let mut load = Load::connect(&target, workload.connections)?;
     if arguments.preload {
         let stored = load.run(&workload.preload(), Limit::Requests(workload.keys), arguments.seed)?;
         show("stored", &stored);
@@ -371,8 +341,7 @@ fn show(what: &str, tally: &Tally) {
 fn list_rows() -> ExitCode {
     for row in ROWS {
         let entrants: Vec<&str> = row.entrants.iter().map(|entrant| entrant.label).collect();
-        let mark = if row.usual { "usual" } else { "" };
-        println!("{:<14} {mark:<6} {} ({})", row.name, row.about, entrants.join(", "));
+        println!("{:<16} {} ({})", row.name, row.about, entrants.join(", "));
     }
     ExitCode::SUCCESS
 }

@@ -9,9 +9,9 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// Both tables: the figures, and the ratios with what was to be reached.
+/// All tables: what every row has, what only some have, and the ratios with what was to be reached.
 pub(crate) fn tables(findings: &[Finding]) -> String {
-    format!("{}\n{}", figures_table(findings), ratios_table(findings))
+    format!("{}\n{}\n{}", figures_table(findings), own_figures_table(findings), ratios_table(findings))
 }
 
 /// Whether every run that took place was clean: no entrant failed, no reply was wrong, no stored key was missing.
@@ -34,7 +34,9 @@ fn figures_table(findings: &[Finding]) -> String {
         "p50 us",
         "p99 us",
         "p99.9 us",
-        "sleeps/request",
+        "late us",
+        "cores busy",
+        "generator",
         "wrong",
         "misses",
     ]);
@@ -54,28 +56,62 @@ fn figures_line(row: &str, entry: &Entry) -> Vec<String> {
         Err(Absence::Failed(_)) => return [line, vec!["FAILED".to_owned()]].concat(),
     };
     let spread = |of: &dyn Fn(&Sample) -> f64| Spread::of(samples.iter().map(of));
-    let cpu = spread(&|sample| sample.figure(Figure::CpuPerRequest));
-    let rate = spread(&|sample| sample.figure(Figure::RequestsPerSecond));
+    let [cpu, rate] = [Figure::CpuPerRequest, Figure::RequestsPerSecond]
+        .map(|figure| spread(&|sample| sample.figure(figure)));
     line.push(format!("{:.2}", cpu.median));
     line.push(format!("{:.2}..{:.2}", cpu.least, cpu.greatest));
     line.push(format!("{:.0} %", 100.0 * spread(&|sample| sample.user_share()).median));
     line.push(format!("{:.0}", rate.median));
     line.push(format!("{:.0}..{:.0}", rate.least, rate.greatest));
-    for share in [0.5, 0.99, 0.999] {
-        line.push(format!("{:.0}", spread(&|sample| sample.latency_us(share)).median));
+    for figure in [Figure::P50, Figure::P99, Figure::P999] {
+        line.push(format!("{:.0}", spread(&|sample| sample.figure(figure)).median));
     }
-    line.push(format!("{:.2}", spread(&|sample| sample.sleeps_per_request()).median));
+    line.push(format!("{:.0}", spread(&Sample::lateness_us).median));
+    for who in [0, 1] {
+        line.push(format!("{:.2}", spread(&|sample| sample.busy()[who]).median));
+    }
     let (errors, misses) = entry.unclean();
     line.extend([errors.to_string(), misses.to_string()]);
     line
+}
+
+/// The figures that only some rows are about; nothing when no row is.
+fn own_figures_table(findings: &[Finding]) -> String {
+    let mut table = Table::new(&["row", "server", "figure", "median", "min..max"]);
+    for Finding { row, entries } in findings {
+        for (figure, entry) in
+            own_figures(row).flat_map(|figure| entries.iter().map(move |entry| (figure, entry)))
+        {
+            let Some(spread) = entry.spread(|sample| sample.figure(figure)) else { continue };
+            let [median, least, greatest] = [spread.median, spread.least, spread.greatest].map(short);
+            let names = [row.name, entry.entrant.label, name_of(figure)].map(str::to_owned);
+            table.add([names.to_vec(), vec![median, format!("{least}..{greatest}")]].concat());
+        }
+    }
+    if table.lines.len() == 1 { String::new() } else { table.render() }
+}
+
+/// What a row is about beside what every row has.
+fn own_figures(row: &Row) -> impl Iterator<Item = Figure> {
+    let goals = row.goals.iter().map(|goal| goal.figure).filter(|figure| !row.figures.contains(figure));
+    row.figures
+        .iter()
+        .copied()
+        .chain(goals)
+        .filter(|figure| !matches!(figure, Figure::CpuPerRequest | Figure::RequestsPerSecond))
 }
 
 fn ratios_table(findings: &[Finding]) -> String {
     let mut table = Table::new(&["row", "figure", "ratio", "medians", "goal", "reached"]);
     for finding in findings {
         let Some((subject, others)) = finding.entries.split_first() else { continue };
+        let against = finding.row.against;
+        let is_meant = |other: &&Entry| against.is_empty() || against.contains(&other.entrant.label);
         for figure in finding.row.figures {
-            others.iter().for_each(|other| table.add(ratio_line(finding.row, subject, other, *figure)));
+            others
+                .iter()
+                .filter(is_meant)
+                .for_each(|other| table.add(ratio_line(finding.row, subject, other, *figure)));
         }
         for goal in finding.row.goals.iter().filter(|goal| goal.against.is_none()) {
             table.add(absolute_line(finding.row, subject, goal));
@@ -130,7 +166,9 @@ fn name_of(figure: Figure) -> &'static str {
         Figure::CpuPerRequest => "CPU us/request",
         Figure::RequestsPerSecond => "requests/s",
         Figure::KeysPerSecond => "keys/s",
+        Figure::P50 => "p50 us",
         Figure::P99 => "p99 us",
+        Figure::P999 => "p99.9 us",
         Figure::BytesPerItem => "bytes/item",
         Figure::BytesPerConnection => "bytes/connection",
     }
@@ -173,34 +211,54 @@ impl Table {
     }
 }
 
-/// Writes the report: the machine, the versions, the flags, the commit and both tables.
+/// Writes the report: the machine, the versions, the flags, the commit and all tables.
 pub(crate) fn write(path: &Path, course: &Course, findings: &[Finding], command: &str) -> io::Result<()> {
     let text = format!(
         "# Larder beside others\n\n\
-         Server CPU time (user and system, from the operating system) and throughput, medians of {} alternating \
-         runs, each with a freshly started server; warm-up not counted. Ratios travel, absolute figures do not.\n\n\
-         {}\n## Figures\n\n{}\n## Ratios\n\n{}\n## Rows\n\n{}",
+         Medians of {} alternating runs, each with a freshly started server. Ratios travel, absolute figures do not.\n\n\
+         {}\n## Ratios\n\n{}\n## Figures\n\n{ABOUT_FIGURES}\n{}\n{}\n## Rows\n\n{}",
         course.runs,
         facts(course, findings, command),
-        figures_table(findings),
         ratios_table(findings),
+        figures_table(findings),
+        own_figures_table(findings),
         rows(findings),
     );
     fs::write(path, text)
 }
 
+const ABOUT_FIGURES: &str = "\
+* CPU is the server's, user and system, from the operating system, with what it went on doing until it rested.
+* Warm-up is not counted. Every reply is compared with what was stored; wrong ones and misses are counted over all runs.
+* Latency is from sending to the reply; in an open loop from when the request was due, so that a server that stalls pays
+  for all that should have been sent meanwhile. `late us`: 99 of 100 requests were sent no later than this after they
+  were due; that is the generator's doing, and is in the latency too.
+* `cores busy` and `generator`: CPU time per second of the load. Where the generator reaches 1.00 in a closed loop it
+  holds the server up: then requests/s are its limit, not the server's. In an open loop it spins.
+";
+
 fn facts(course: &Course, findings: &[Finding], command: &str) -> String {
+    let sharing: Vec<&str> = findings
+        .iter()
+        .map(|finding| finding.row)
+        .filter(|row| row.shares_cores)
+        .map(|row| row.name)
+        .collect();
+    let mut cores = course.cores.describe();
+    if !sharing.is_empty() {
+        cores.push_str(&format!("; in {}: {}", sharing.join(", "), course.cores.shared().describe()));
+    }
     let mut facts = vec![
         ("command", format!("`{command}`")),
         ("commit", commit()),
         ("date", output_of("date", &["-u", "+%Y-%m-%d"])),
         ("machine", machine()),
-        ("cores", course.cores.describe()),
+        ("cores", cores),
         (
             "file system of the data",
             output_of("stat", &["-f", "-c", "%T", &course.data_root.to_string_lossy()]),
         ),
-        ("measured part", span(course.limit)),
+        ("measured part", format!("{}; of fill and memory every key once", span(course.limit))),
         ("warm-up", span(course.warm_up)),
     ];
     let mut servers: Vec<Server> = Vec::new();

@@ -1,6 +1,8 @@
 //! The rows of the comparison, as data: who takes part with which flags, under which load, which figures are set
 //! against each other and what is to be reached. A new row is an entry in [`ROWS`] and nothing else.
 
+use crate::cluster::Asked;
+use crate::dialect::Dialect;
 use crate::peers::Server;
 use crate::workload::{Distribution, ItemShape, Pace, Workload};
 
@@ -11,24 +13,31 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// What it does, for people.
     pub(crate) about: &'static str,
-    /// Whether it runs when no row is named; the others take long or much memory.
-    pub(crate) usual: bool,
+    /// Whether servers and generator share all cores, since the servers want more than one.
+    pub(crate) shares_cores: bool,
     pub(crate) plan: Plan,
     pub(crate) workload: Workload,
-    /// Who takes part; the first is set against each of the others.
+    /// Who takes part; the first is set against others.
     pub(crate) entrants: &'static [Entrant],
     /// The figures of which ratios are shown.
     pub(crate) figures: &'static [Figure],
+    /// The labels that it is set against; none are all.
+    pub(crate) against: &'static [&'static str],
     pub(crate) goals: &'static [Goal],
 }
 
 /// The course of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// Every key is stored first, the server comes to rest and is warmed up, then the load is measured.
-    Steady,
+    /// Every key is stored first, the server comes to rest, every connection asks once, the load is warmed up, then it
+    /// is measured.
+    Steady {
+        /// How often every key is stored: so often that a log is where it stays in the long run, and what is measured
+        /// has its share of checkpoints.
+        preloads: u64,
+    },
     /// The load begins with the empty server, has as many requests as there are keys, and what the server does
-    /// afterwards until it rests is counted too.
+    /// afterwards until it has been stopped is counted too.
     Fill,
 }
 
@@ -42,6 +51,13 @@ pub(crate) struct Entrant {
     pub(crate) flags: &'static [&'static str],
     /// A load of its own in place of the row's.
     pub(crate) workload: Option<Workload>,
+    /// A load that runs at the same time over connections of its own; only the other one is shown.
+    pub(crate) beside: Option<Workload>,
+    /// Another protocol than the server's usual one.
+    pub(crate) dialect: Option<Dialect>,
+    pub(crate) is_tls: bool,
+    /// Two servers of one store, and which of them is asked.
+    pub(crate) asked: Option<Asked>,
 }
 
 /// A figure of a run.
@@ -51,8 +67,12 @@ pub(crate) enum Figure {
     CpuPerRequest,
     RequestsPerSecond,
     KeysPerSecond,
-    /// The 99th percentile of the latency, in microseconds.
+    /// The median of the latency, in microseconds.
+    P50,
+    /// Its 99th percentile.
     P99,
+    /// Its 99.9th percentile.
+    P999,
     /// Growth of resident memory by storing the keys, in bytes per key.
     BytesPerItem,
     /// Growth of resident memory by opening the connections, in bytes per connection.
@@ -92,6 +112,7 @@ pub(crate) const STANDARD: Workload = Workload {
     depth: 1,
     set_share: 0.0,
     keys: 100_000,
+    first_key: 0,
     keys_per_get: 1,
     distribution: Distribution::Uniform,
     item: ItemShape { key_bytes: 16, value_bytes: 100, exptime_s: 0 },
@@ -103,98 +124,114 @@ const LARDER: Entrant = Entrant {
     server: Server::Larder,
     flags: &["-t", "1", "-m", "1024", "--fsync", "everysec"],
     workload: None,
+    beside: None,
+    dialect: None,
+    is_tls: false,
+    asked: None,
 };
-const MEMCACHED: Entrant = Entrant {
-    label: "memcached",
-    server: Server::Memcached,
-    flags: &["-t", "1", "-m", "1024"],
-    workload: None,
+const MEMCACHED: Entrant =
+    Entrant { label: "memcached", server: Server::Memcached, flags: &["-t", "1", "-m", "1024"], ..LARDER };
+const REDIS: Entrant = Entrant { label: "redis", server: Server::Redis, flags: &["--save", ""], ..LARDER };
+const REDIS_ALWAYS: Entrant =
+    Entrant { flags: &["--save", "", "--appendonly", "yes", "--appendfsync", "always"], ..REDIS };
+const REDIS_EVERYSEC: Entrant =
+    Entrant { flags: &["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"], ..REDIS };
+const POGOCACHE: Entrant = Entrant {
+    label: "pogocache",
+    server: Server::Pogocache,
+    flags: &["--threads", "1", "--maxmemory", "1gb"],
+    ..LARDER
 };
 const FLOOR_GET: Entrant =
-    Entrant { label: "floor", server: Server::Floor, flags: &["--answer", "get"], workload: None };
+    Entrant { label: "floor", server: Server::Floor, flags: &["--answer", "get"], ..LARDER };
 const FLOOR_SET: Entrant =
-    Entrant { label: "floor", server: Server::Floor, flags: &["--answer", "set"], workload: None };
+    Entrant { label: "floor", server: Server::Floor, flags: &["--answer", "set"], ..LARDER };
 
+const ALWAYS: &[&str] = &["-t", "1", "-m", "1024", "--fsync", "always"];
 const MANY_CONNECTIONS: &[&str] = &["-t", "1", "-m", "1024", "-c", "11000"];
 const LARGE_VALUES: &[&str] = &["-t", "1", "-m", "1024", "-I", "2m"];
+const TLS: &[&str] = &["-t", "1", "-m", "1024", "-Z", "-o", "ssl_chain_cert=cert.pem,ssl_key=key.pem"];
 const CPU_AND_RATE: &[Figure] = &[Figure::CpuPerRequest, Figure::RequestsPerSecond];
+const LATENCIES: &[Figure] = &[Figure::P50, Figure::P99, Figure::P999];
+
+const SETS: Workload = Workload { set_share: 1.0, ..STANDARD };
+const MIXED: Workload = Workload { set_share: 0.1, ..STANDARD };
+/// Gets at a quarter of what the server can do, and sets of other keys at a quarter too.
+const QUARTER_OF_GETS: Workload = Workload { pace: Pace::Share(0.25), ..STANDARD };
+const QUARTER_OF_SETS: Workload = Workload { pace: Pace::Share(0.25), first_key: 1_000_000, ..SETS };
+
+/// Once is enough where nothing is set.
+const STORED: Plan = Plan::Steady { preloads: 1 };
+/// 500,000 records fill more than half of the default log, so that checkpoints go on for as long as sets do.
+const STORED_OFTEN: Plan = Plan::Steady { preloads: 5 };
 
 const fn cpu_goal(against: &'static str, at_most: f64) -> Goal {
     Goal { figure: Figure::CpuPerRequest, against: Some(against), bound: Bound::AtMost(at_most) }
 }
 
+/// What most rows are.
+const ROW: Row = Row {
+    name: "get",
+    about: "get, one request at a time",
+    shares_cores: false,
+    plan: STORED,
+    workload: STANDARD,
+    entrants: &[LARDER, MEMCACHED, FLOOR_GET, POGOCACHE],
+    figures: CPU_AND_RATE,
+    against: &[],
+    goals: &[cpu_goal("memcached", 0.80), cpu_goal("floor", 1.08)],
+};
+
 /// All rows, in the order of the report.
 pub(crate) const ROWS: &[Row] = &[
-    Row {
-        name: "get",
-        about: "get, one request at a time",
-        usual: true,
-        plan: Plan::Steady,
-        workload: STANDARD,
-        entrants: &[LARDER, MEMCACHED, FLOOR_GET],
-        figures: CPU_AND_RATE,
-        goals: &[cpu_goal("memcached", 0.80), cpu_goal("floor", 1.08)],
-    },
+    ROW,
     Row {
         name: "set",
         about: "set, one request at a time; larder with log and checkpoint",
-        usual: true,
-        plan: Plan::Steady,
-        workload: Workload { set_share: 1.0, ..STANDARD },
-        entrants: &[LARDER, MEMCACHED, FLOOR_SET],
-        figures: CPU_AND_RATE,
+        plan: STORED_OFTEN,
+        workload: SETS,
+        entrants: &[LARDER, MEMCACHED, FLOOR_SET, POGOCACHE],
         goals: &[cpu_goal("memcached", 0.90)],
+        ..ROW
+    },
+    Row {
+        name: "fill",
+        about: "set of 2 million different keys; larder with log and checkpoint, and what it writes when it is \
+                stopped",
+        plan: Plan::Fill,
+        workload: Workload { keys: 2_000_000, distribution: Distribution::Sequential, ..SETS },
+        entrants: &[LARDER, MEMCACHED],
+        goals: &[cpu_goal("memcached", 1.3)],
+        ..ROW
     },
     Row {
         name: "mixed",
         about: "one set to nine gets, one request at a time",
-        usual: true,
-        plan: Plan::Steady,
-        workload: Workload { set_share: 0.1, ..STANDARD },
-        entrants: &[LARDER, MEMCACHED],
-        figures: CPU_AND_RATE,
+        plan: STORED_OFTEN,
+        workload: MIXED,
+        entrants: &[LARDER, MEMCACHED, POGOCACHE],
         goals: &[cpu_goal("memcached", 0.82)],
+        ..ROW
     },
     Row {
         name: "pipelined-get",
         about: "get, pipelined by 16",
-        usual: true,
-        plan: Plan::Steady,
         workload: Workload { depth: 16, ..STANDARD },
-        entrants: &[LARDER, MEMCACHED, FLOOR_GET],
-        figures: CPU_AND_RATE,
         goals: &[cpu_goal("memcached", 0.10)],
+        ..ROW
     },
     Row {
         name: "pipelined-set",
         about: "set, pipelined by 16; larder with log and checkpoint",
-        usual: true,
-        plan: Plan::Steady,
-        workload: Workload { depth: 16, set_share: 1.0, ..STANDARD },
-        entrants: &[LARDER, MEMCACHED, FLOOR_SET],
-        figures: CPU_AND_RATE,
+        plan: STORED_OFTEN,
+        workload: Workload { depth: 16, ..SETS },
+        entrants: &[LARDER, MEMCACHED, FLOOR_SET, POGOCACHE],
         goals: &[cpu_goal("memcached", 0.75)],
-    },
-    Row {
-        name: "fill",
-        about: "set of 2 million different keys; larder with log and checkpoint",
-        usual: false,
-        plan: Plan::Fill,
-        workload: Workload {
-            set_share: 1.0,
-            keys: 2_000_000,
-            distribution: Distribution::Sequential,
-            ..STANDARD
-        },
-        entrants: &[LARDER, MEMCACHED],
-        figures: CPU_AND_RATE,
-        goals: &[cpu_goal("memcached", 1.3)],
+        ..ROW
     },
     Row {
         name: "multi-get",
         about: "get of 100 keys",
-        usual: false,
-        plan: Plan::Steady,
         workload: Workload { keys_per_get: 100, ..STANDARD },
         entrants: &[LARDER, MEMCACHED],
         figures: &[Figure::CpuPerRequest, Figure::KeysPerSecond],
@@ -203,83 +240,164 @@ pub(crate) const ROWS: &[Row] = &[
             against: Some("memcached"),
             bound: Bound::AtLeast(1.5),
         }],
+        ..ROW
     },
     Row {
         name: "always",
         about: "set, on the disk before the reply",
-        usual: false,
-        plan: Plan::Steady,
-        workload: Workload { set_share: 1.0, ..STANDARD },
-        entrants: &[
-            Entrant { flags: &["-t", "1", "-m", "1024", "--fsync", "always"], ..LARDER },
-            Entrant {
-                label: "redis",
-                server: Server::Redis,
-                flags: &["--save", "", "--appendonly", "yes", "--appendfsync", "always"],
-                workload: None,
-            },
-        ],
-        figures: CPU_AND_RATE,
+        plan: STORED_OFTEN,
+        workload: SETS,
+        entrants: &[Entrant { flags: ALWAYS, ..LARDER }, REDIS_ALWAYS],
         goals: &[Goal {
             figure: Figure::RequestsPerSecond,
             against: Some("redis"),
             bound: Bound::AtLeast(1.6),
         }],
+        ..ROW
+    },
+    Row {
+        name: "always-reads",
+        about: "get, open loop at a quarter of saturation, beside sets of other keys that are on the disk before the \
+                reply, open loop at a quarter of theirs; and the same gets alone",
+        plan: STORED_OFTEN,
+        workload: QUARTER_OF_GETS,
+        entrants: &[
+            Entrant { label: "larder beside sets", flags: ALWAYS, beside: Some(QUARTER_OF_SETS), ..LARDER },
+            Entrant { label: "larder alone", flags: ALWAYS, ..LARDER },
+            Entrant { label: "redis beside sets", beside: Some(QUARTER_OF_SETS), ..REDIS_ALWAYS },
+            Entrant { label: "redis alone", ..REDIS_ALWAYS },
+        ],
+        figures: LATENCIES,
+        against: &["larder alone", "redis beside sets"],
+        goals: &[Goal { figure: Figure::P99, against: Some("larder alone"), bound: Bound::AtMost(2.0) }],
+        ..ROW
     },
     Row {
         name: "memory",
         about: "1 million items of 32 B with a time to live, kept in memory only",
-        usual: false,
         plan: Plan::Fill,
         workload: Workload {
-            set_share: 1.0,
             depth: 16,
             keys: 1_000_000,
             distribution: Distribution::Sequential,
             item: ItemShape { key_bytes: 16, value_bytes: 32, exptime_s: 86_400 },
-            ..STANDARD
+            ..SETS
         },
         entrants: &[
             Entrant { flags: &["-t", "1", "-m", "1024", "--memory-only"], ..LARDER },
             MEMCACHED,
-            Entrant { label: "redis", server: Server::Redis, flags: &["--save", ""], workload: None },
+            REDIS,
         ],
         figures: &[Figure::BytesPerItem],
         goals: &[Goal { figure: Figure::BytesPerItem, against: None, bound: Bound::AtMost(90.0) }],
+        ..ROW
     },
     Row {
         name: "connections",
-        about: "get, 10,000 connections of which 100 are active, beside 50 connections",
-        usual: false,
-        plan: Plan::Steady,
+        about: "get, 10,000 connections of which 100 are active, beside 50 connections; the memory of a connection that \
+                has asked once",
         workload: Workload { connections: 10_000, active: 100, ..STANDARD },
         entrants: &[
             Entrant { label: "larder 10,000", flags: MANY_CONNECTIONS, ..LARDER },
             Entrant { label: "larder 50", flags: MANY_CONNECTIONS, workload: Some(STANDARD), ..LARDER },
             Entrant { label: "memcached 10,000", flags: MANY_CONNECTIONS, ..MEMCACHED },
+            Entrant { label: "memcached 50", flags: MANY_CONNECTIONS, workload: Some(STANDARD), ..MEMCACHED },
         ],
-        figures: &[Figure::CpuPerRequest, Figure::BytesPerConnection],
+        figures: &[Figure::CpuPerRequest],
+        against: &["larder 50", "memcached 10,000"],
         goals: &[
             cpu_goal("larder 50", 1.1),
             Goal { figure: Figure::BytesPerConnection, against: None, bound: Bound::AtMost(2_048.0) },
         ],
+        ..ROW
     },
     Row {
         name: "large",
         about: "get of values of 1 MB",
-        usual: false,
-        plan: Plan::Steady,
         workload: Workload {
             keys: 200,
             item: ItemShape { value_bytes: 1_000_000, ..STANDARD.item },
             ..STANDARD
         },
         entrants: &[Entrant { flags: LARGE_VALUES, ..LARDER }, Entrant { flags: LARGE_VALUES, ..MEMCACHED }],
-        figures: CPU_AND_RATE,
         goals: &[Goal {
             figure: Figure::RequestsPerSecond,
             against: Some("memcached"),
             bound: Bound::AtLeast(1.0),
         }],
+        ..ROW
+    },
+    Row {
+        name: "two-workers",
+        about: "one set to nine gets, one request at a time; two workers on all cores, which the generator shares, \
+                beside one worker there",
+        shares_cores: true,
+        plan: STORED_OFTEN,
+        workload: MIXED,
+        entrants: &[
+            Entrant { label: "larder -t 2", flags: &["-t", "2", "-m", "1024"], ..LARDER },
+            Entrant { label: "larder -t 1", ..LARDER },
+            Entrant { label: "memcached -t 2", flags: &["-t", "2", "-m", "1024"], ..MEMCACHED },
+            Entrant { label: "memcached -t 1", ..MEMCACHED },
+        ],
+        against: &["larder -t 1", "memcached -t 2"],
+        goals: &[cpu_goal("larder -t 1", 1.1)],
+        ..ROW
+    },
+    Row {
+        name: "half-get",
+        about: "get, open loop at half of saturation",
+        workload: Workload { pace: Pace::Share(0.5), ..STANDARD },
+        entrants: &[LARDER, MEMCACHED, REDIS, POGOCACHE],
+        figures: LATENCIES,
+        goals: &[],
+        ..ROW
+    },
+    Row {
+        name: "half-set",
+        about: "set, open loop at half of saturation; larder and redis with their logs",
+        plan: STORED_OFTEN,
+        workload: Workload { pace: Pace::Share(0.5), ..SETS },
+        entrants: &[LARDER, MEMCACHED, REDIS_EVERYSEC, POGOCACHE],
+        figures: LATENCIES,
+        goals: &[],
+        ..ROW
+    },
+    Row {
+        name: "binary",
+        about: "get by the binary protocol beside get by the text protocol",
+        entrants: &[
+            Entrant { label: "larder binary", dialect: Some(Dialect::Binary), ..LARDER },
+            Entrant { label: "larder text", ..LARDER },
+            Entrant { label: "memcached binary", dialect: Some(Dialect::Binary), ..MEMCACHED },
+            Entrant { label: "memcached text", ..MEMCACHED },
+        ],
+        against: &["larder text", "memcached binary"],
+        goals: &[],
+        ..ROW
+    },
+    Row {
+        name: "tls",
+        about: "get over TLS beside get over a plain connection",
+        entrants: &[
+            Entrant { label: "larder TLS", flags: TLS, is_tls: true, ..LARDER },
+            Entrant { label: "larder plain", ..LARDER },
+            Entrant { label: "memcached TLS", flags: TLS, is_tls: true, ..MEMCACHED },
+            Entrant { label: "memcached plain", ..MEMCACHED },
+        ],
+        against: &["larder plain", "memcached TLS"],
+        goals: &[],
+        ..ROW
+    },
+    Row {
+        name: "forwarded",
+        about: "get from the server that sends it on to another, beside get from that other one; both servers' CPU, on \
+                the same core",
+        entrants: &[
+            Entrant { label: "larder forwarded", asked: Some(Asked::Neighbour), ..LARDER },
+            Entrant { label: "larder direct", asked: Some(Asked::Owner), ..LARDER },
+        ],
+        goals: &[],
+        ..ROW
     },
 ];

@@ -3,8 +3,8 @@
 
 use crate::compare::MEASURED_SEED;
 use crate::dialect::{Reader, Step};
-use crate::load::{Limit, Load};
-use crate::peers::{self, Cores, Programs, Running, Server};
+use crate::load::{Limit, Load, Target};
+use crate::peers::{self, Cores, Launch, Programs, Running, Server};
 use crate::rows::STANDARD;
 use crate::workload::{Distribution, ItemShape, Workload};
 use std::io::{self, Read, Write};
@@ -75,14 +75,16 @@ impl Starts {
         let program = self.programs.find(entrant.server).map_err(io::Error::other)?;
         let workload = self.workload(items);
         eprintln!("{}: {items} items", entrant.label);
-        let mut running =
-            peers::start(entrant.server, &program, entrant.flags, &self.data_root, &self.cores)?;
-        let mut load = Load::connect(
-            running.address,
-            workload.connections,
-            entrant.server.dialect(),
-            entrant.server.check(),
-        )?;
+        let launch = Launch {
+            server: entrant.server,
+            program: &program,
+            flags: entrant.flags,
+            is_tls: false,
+            data_root: &self.data_root,
+            cores: &self.cores,
+        };
+        let mut running = peers::start(&launch)?;
+        let mut load = Load::connect(&target(&running, entrant.server), workload.connections)?;
         let stored = load.run(&workload, Limit::Requests(items), MEASURED_SEED)?;
         if stored.errors > 0 {
             return Err(io::Error::other(stored.first_error.unwrap_or_default()));
@@ -95,7 +97,7 @@ impl Starts {
         };
         let mut cells = Vec::new();
         for is_killed in [true, false] {
-            let took = self.restart(&mut running, entrant, &program, is_killed, &workload)?;
+            let took = restart(&mut running, entrant, &launch, is_killed, &workload)?;
             cells.push(cell(took));
             running.wait_for_rest(REST_AT_MOST)?;
         }
@@ -111,38 +113,6 @@ impl Starts {
         ))
     }
 
-    /// Ends the server and starts it again: how long from its start to its first right answer; `None` when it has kept
-    /// nothing. Afterwards items from all over are asked for, and must be there.
-    fn restart(
-        &self,
-        running: &mut Running,
-        entrant: &Entrant,
-        program: &std::path::Path,
-        is_killed: bool,
-        workload: &Workload,
-    ) -> io::Result<Option<Duration>> {
-        running.end(is_killed)?;
-        let began = Instant::now();
-        running.start_again(entrant.server, program, entrant.flags, &self.cores)?;
-        if !entrant.keeps {
-            return Ok(None);
-        }
-        // A server that still reads its data says so to whoever asks: it is asked until it answers.
-        ask_until_right(running.address, entrant.server, &workload.item, workload.keys - 1)?;
-        let first = began.elapsed();
-        let (dialect, check) = (entrant.server.dialect(), entrant.server.check());
-        let reads = Workload { set_share: 0.0, distribution: Distribution::Uniform, ..*workload };
-        let tally = Load::connect(running.address, 1, dialect, check)?.run(
-            &one(&reads),
-            Limit::Requests(ASKED),
-            1,
-        )?;
-        match tally.errors + tally.misses {
-            0 => Ok(Some(first)),
-            wrong => Err(io::Error::other(format!("{wrong} of {ASKED} answers wrong after the start"))),
-        }
-    }
-
     /// Every key once, in order.
     fn workload(&self, items: u64) -> Workload {
         let item = ItemShape { value_bytes: self.value_bytes, ..STANDARD.item };
@@ -154,6 +124,37 @@ impl Starts {
             item,
             ..STANDARD
         }
+    }
+}
+
+fn target(running: &Running, server: Server) -> Target {
+    running.target(server.dialect(), server.check())
+}
+
+/// Ends the server and starts it again: how long from its start to its first right answer; `None` when it has kept
+/// nothing. Afterwards items from all over are asked for, and must be there.
+fn restart(
+    running: &mut Running,
+    entrant: &Entrant,
+    launch: &Launch<'_>,
+    is_killed: bool,
+    workload: &Workload,
+) -> io::Result<Option<Duration>> {
+    running.end(is_killed)?;
+    let began = Instant::now();
+    running.start_again(launch)?;
+    if !entrant.keeps {
+        return Ok(None);
+    }
+    // A server that still reads its data says so to whoever asks: it is asked until it answers.
+    ask_until_right(running.address, entrant.server, &workload.item, workload.keys - 1)?;
+    let first = began.elapsed();
+    let reads = Workload { set_share: 0.0, distribution: Distribution::Uniform, ..*workload };
+    let mut load = Load::connect(&target(running, entrant.server), 1)?;
+    let tally = load.run(&one(&reads), Limit::Requests(ASKED), 1)?;
+    match tally.errors + tally.misses {
+        0 => Ok(Some(first)),
+        wrong => Err(io::Error::other(format!("{wrong} of {ASKED} answers wrong after the start"))),
     }
 }
 

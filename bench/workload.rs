@@ -84,6 +84,8 @@ pub(crate) enum Pace {
     /// So many requests per second by the clock, whatever the replies do. Latency counts from the time a request was
     /// due, so a server that stalls pays for everything that should have been sent meanwhile.
     Rate(f64),
+    /// The same at this share of the rate that a closed loop of the same requests has just reached.
+    Share(f64),
 }
 
 /// A load, but for where it goes and how long it lasts.
@@ -99,6 +101,8 @@ pub(crate) struct Workload {
     pub(crate) set_share: f64,
     /// Number of different keys.
     pub(crate) keys: u64,
+    /// Number of the first of them.
+    pub(crate) first_key: u64,
     /// Keys asked for by one get.
     pub(crate) keys_per_get: usize,
     /// Which keys.
@@ -116,6 +120,16 @@ impl Workload {
         let (distribution, pace) = (Distribution::Sequential, Pace::Closed);
         Self { set_share: 1.0, depth, distribution, pace, ..*self }
     }
+
+    /// The load by which every connection, also those that will be idle, asks once.
+    pub(crate) fn greeting(&self) -> Self {
+        Self { active: self.connections, depth: 1, pace: Pace::Closed, ..*self }
+    }
+
+    /// The same requests as fast as they are answered.
+    pub(crate) fn flat_out(&self) -> Self {
+        Self { pace: Pace::Closed, ..*self }
+    }
 }
 
 /// One request, before it becomes bytes.
@@ -132,6 +146,7 @@ pub(crate) enum Ask {
 pub(crate) struct Sequence {
     random: Random,
     set_share: f64,
+    first_key: u64,
     keys: u64,
     order: Order,
 }
@@ -151,7 +166,8 @@ impl Sequence {
             Distribution::Zipf(theta) => Order::Zipf(Zipf::new(workload.keys, theta)),
             Distribution::Sequential => Order::Sequential(0),
         };
-        Self { random: Random(seed), set_share: workload.set_share, keys: workload.keys.max(1), order }
+        let (set_share, first_key, keys) = (workload.set_share, workload.first_key, workload.keys.max(1));
+        Self { random: Random(seed), set_share, first_key, keys, order }
     }
 
     /// What the next request does.
@@ -163,9 +179,9 @@ impl Sequence {
         }
     }
 
-    /// The next key, below the number of keys.
+    /// The next key.
     pub(crate) fn next_key(&mut self) -> u64 {
-        match &mut self.order {
+        let place = match &mut self.order {
             Order::Uniform => self.random.below(self.keys),
             Order::Zipf(zipf) => zipf.rank(self.random.share()).min(self.keys - 1),
             Order::Sequential(next) => {
@@ -173,7 +189,8 @@ impl Sequence {
                 *next = (key + 1) % self.keys;
                 key
             }
-        }
+        };
+        self.first_key + place
     }
 }
 
@@ -275,6 +292,10 @@ fn check_distributions() -> Vec<String> {
                 "workload: {distribution:?} gives the first keys {found:.3?}, not {expected:.3?}"
             ));
         }
+    }
+    let mut elsewhere = Sequence::new(&Workload { first_key: 5_000, ..base }, 1);
+    if (0..DRAWS).any(|_| !(5_000..6_000).contains(&elsewhere.next_key())) {
+        wrong.push("workload: a key lies outside of those that the load has".to_owned());
     }
     let mut sequence = Sequence::new(&base, 1);
     let sets = (0..DRAWS).filter(|_| sequence.next_ask() == Ask::Set).count();
