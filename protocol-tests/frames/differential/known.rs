@@ -106,7 +106,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         pattern: "1c|1d|1e|23|24 + + +",
-        frames: &[example(0x1d, &[0; 4], "none", "x")],
+        frames: &[example(0x1d, &[0; 4], "nowhere", "x")],
         larder: &["0a 0000 @1; {op} 0004 'Invalid arguments' @2"],
         memcached: &["0a 0000 @1; {op} 0001 'Not found' @2", "0a 0000 @1"],
         reason: FORGOTTEN,
