@@ -59,7 +59,7 @@ fn what_changes_during_a_checkpoint_stays_dirty() {
     let delete = move || {
         let group = &groups[usize::from(placement.group(b"k").0)];
         let (key, op) = (Key::plain(b"k"), Op::Delete(Delete::default()));
-        let _ = group.submit(&Asked { key: &key, op: &op, now }, |_| {});
+        let _ = group.submit(&Asked { key: &key, op: &op, now, may_wait: false }, |_| {});
     };
     let subscription = backend.shared.log.get().unwrap().subscribe(Arc::new(delete));
     subscription.ask();

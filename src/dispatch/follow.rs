@@ -67,7 +67,9 @@ impl Dispatch {
         let mut sight = Sight::Other;
         let is_watched = self.registry.watchers.want(Kinds::FETCHERS.with(Kinds::DELETIONS));
         if is_watched && !matches!(asked.op, Op::Get(_)) {
-            let _ = group.submit(&Asked { op: &Op::Inspect, ..*asked }, |reply| sight = Sight::of(reply));
+            let _ = group.submit(&Asked { op: &Op::Inspect, may_wait: false, ..*asked }, |reply| {
+                sight = Sight::of(reply)
+            });
         }
         sight
     }

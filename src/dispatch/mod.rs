@@ -161,7 +161,7 @@ impl Dispatch {
             Way::Wait => return Verdict::Parked { resume: 0 },
         }
         let Some(group) = self.groups.get(usize::from(id.0)) else { return Verdict::Close };
-        let asked = Asked { key, op, now: ask.now };
+        let asked = Asked { key, op, now: ask.now, may_wait: true };
         let is_followed = self.is_followed();
         let met = if is_followed { self.look(group, &asked) } else { Sight::Other };
         let mut sight = Sight::Other;

@@ -49,8 +49,9 @@ impl Dispatch {
                 Way::Wait => return Verdict::Parked { resume },
             }
             let Some(group) = self.groups.get(usize::from(id.0)) else { return Verdict::Close };
+            // Only the first key of a turn: many cold ones would else be read one hop between threads after the other.
             let key = Key::plain(key);
-            let asked = Asked { key: &key, op: &op, now: ask.now };
+            let asked = Asked { key: &key, op: &op, now: ask.now, may_wait: looked_up == 0 };
             let is_followed = self.is_followed();
             let (mut is_denied, mut sight) = (false, Sight::NotFound);
             let answer = |reply: &Reply<'_>| {

@@ -150,8 +150,13 @@ impl Group {
     /// Removes one item for room; `false` when the group takes no removal just now and its checkpoint does not help.
     fn give_up(&self, key: &[u8], until: Deadline, clock: &dyn Clock) -> Result<bool, Fault> {
         let key = Key::plain(key);
-        let remove =
-            || self.submit(&Asked { key: &key, op: &Op::Evict(until), now: clock.now() }, |_| {}).is_ok();
+        let remove = || {
+            self.submit(
+                &Asked { key: &key, op: &Op::Evict(until), now: clock.now(), may_wait: false },
+                |_| {},
+            )
+            .is_ok()
+        };
         if remove() {
             return Ok(true);
         }

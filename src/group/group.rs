@@ -93,6 +93,8 @@ pub struct Asked<'a> {
     pub op: &'a Op<'a>,
     /// When.
     pub now: UnixMs,
+    /// Whether it may be put off while its key is read ahead. Not so for who does not come again.
+    pub may_wait: bool,
 }
 
 /// One logical group.

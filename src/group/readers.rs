@@ -140,11 +140,10 @@ impl Ahead {
 }
 
 impl Group {
-    /// Whether this request, whose key memory does not have, is to wait until it has been read ahead. Who removes what has
-    /// expired is no client: it reads itself.
+    /// Whether this request, whose key memory does not have, is to wait until it has been read ahead.
     pub(super) fn waits_for_reader(&self, core: &mut Core, asked: &Asked<'_>) -> bool {
         let key: &[u8] = &asked.key.bytes;
-        if !asked.op.wants_memory() {
+        if !asked.may_wait {
             return false;
         }
         if let Some(is_awaited) = core.ahead.is_awaited(key) {

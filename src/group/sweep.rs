@@ -84,8 +84,12 @@ impl Sweeper {
     fn expire(&self, group: &Group, keys: &mut Keys) -> Result<bool, Fault> {
         for key in keys.drain() {
             let key = Key::plain(&key);
-            let remove =
-                || group.submit(&Asked { key: &key, op: &Op::Expire, now: self.clock.now() }, |_| {});
+            let remove = || {
+                group.submit(
+                    &Asked { key: &key, op: &Op::Expire, now: self.clock.now(), may_wait: false },
+                    |_| {},
+                )
+            };
             if self.stopped() {
                 return Ok(false);
             }

@@ -65,7 +65,7 @@ fn name(number: u64) -> String {
 
 fn submit(group: &Group, name: &str, op: &Op<'_>) {
     let key = Key::plain(name.as_bytes());
-    while group.submit(&Asked { key: &key, op, now: NOW }, |_| {}).is_err() {
+    while group.submit(&Asked { key: &key, op, now: NOW, may_wait: false }, |_| {}).is_err() {
         group.checkpoint().unwrap();
     }
 }
@@ -227,7 +227,9 @@ fn a_slow_store_is_read_ahead_of_those_who_ask() {
         let key = Key::plain(name.as_bytes());
         let mut is_found = false;
         let answer = |reply: &Reply<'_>| is_found = matches!(reply, Reply::Hit(_));
-        group.submit(&Asked { key: &key, op: &Op::Get(Get::default()), now: NOW }, answer).map(|_| is_found)
+        group
+            .submit(&Asked { key: &key, op: &Op::Get(Get::default()), now: NOW, may_wait: true }, answer)
+            .map(|_| is_found)
     };
     let is_cold = |name: &str| group.core.lock().hot.locate(name.as_bytes()).is_none();
     let cold: Vec<String> = (0..KEYS).map(name).filter(|name| is_cold(name)).take(6).collect();
