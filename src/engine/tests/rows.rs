@@ -382,7 +382,7 @@ fn the_key_keeps_the_form_it_was_stored_under() {
             held("5", 9, b),
             Op::Delete(Delete { clear_value: true, ..MD }),
             "Deleted",
-            "Clear \"\" f0 new t-1 b base 40",
+            "Clear \"\" f0 c50 t-1 b base 40",
         ),
     ]);
 }
@@ -460,8 +460,8 @@ fn stories() {
             (outdated, "stored new s2"),
             (mg, "hit \"ab\" f9 c110 t100>t100 X W"),
             (clear, "Deleted"),
-            (mg, "hit \"\" f0 c112 t-1>t-1"),
-            (Op::Get(gat(-1)), "hit \"\" f0 c112 t-1>t0"),
+            (mg, "hit \"\" f0 c110 t-1>t-1"),
+            (Op::Get(gat(-1)), "hit \"\" f0 c110 t-1>t0"),
             (mg, "Miss"),
         ],
     );
