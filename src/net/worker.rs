@@ -219,7 +219,9 @@ impl<B: Backend + Owner> Worker<B> {
         self.let_go();
         self.tell_watchers(now);
         self.close_idle(now);
-        self.close_overdue(now);
+        if !self.greeting.is_empty() {
+            self.close_overdue(now);
+        }
     }
 
     fn pause(&self) -> Option<Duration> {
@@ -466,8 +468,9 @@ impl<B: Backend + Owner> Worker<B> {
     }
 
     /// Closes connections that take too long to agree on TLS, about once a second. Until they have, none has a request.
+    #[cold]
     fn close_overdue(&mut self, now: UnixMs) {
-        if self.greeting.is_empty() || self.greeting_checked_s == now.seconds() {
+        if self.greeting_checked_s == now.seconds() {
             return;
         }
         self.greeting_checked_s = now.seconds();
