@@ -227,10 +227,8 @@ impl Listener {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.open_max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.registry.rejected.fetch_add(1, Ordering::Relaxed);
-            // Who expects TLS could not read it.
-            if !accepted.stream.is_handshaking() {
-                let _ = accepted.stream.write(crate::proto::texts::TOO_MANY_CONNECTIONS);
-            }
+            // Behind TLS nothing leaves before the handshake, and there will be none.
+            let _ = accepted.stream.write(crate::proto::texts::TOO_MANY_CONNECTIONS);
             return;
         }
         self.registry.accepted.fetch_add(1, Ordering::Relaxed);

@@ -244,7 +244,9 @@ impl<B: Backend + Owner> Worker<B> {
         self.let_go(now);
         self.tell_watchers(now);
         self.close_idle(now);
-        self.close_overdue(now);
+        if !self.greeting.is_empty() {
+            self.close_overdue(now);
+        }
     }
 
     fn pause(&self) -> Option<Duration> {
@@ -513,8 +515,9 @@ impl<B: Backend + Owner> Worker<B> {
     }
 
     /// Closes connections that take too long to agree on TLS, about once a second. Until they have, none has a request.
+    #[cold]
     fn close_overdue(&mut self, now: UnixMs) {
-        if self.greeting.is_empty() || self.greeting_checked_s == now.seconds() {
+        if self.greeting_checked_s == now.seconds() {
             return;
         }
         self.greeting_checked_s = now.seconds();

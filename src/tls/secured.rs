@@ -67,6 +67,7 @@ impl<S: Read + Write> Secured<S> {
     }
 
     /// Whether the handshake is not over.
+    #[inline(never)]
     pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
     }
@@ -86,6 +87,8 @@ impl<S: Read + Write> Secured<S> {
     ///
     /// # Errors
     /// The socket's, or `InvalidData` when the other side breaks the protocol or is refused: it has been told.
+    // Apart, like its neighbours: inside the loops of those who have no TLS it would cost them registers.
+    #[inline(never)]
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let pending = self.take_plain(buffer);
         if pending > 0 {
@@ -155,6 +158,7 @@ impl<S: Read + Write> Secured<S> {
     ///
     /// # Errors
     /// The socket's; `WouldBlock` also before the handshake is over.
+    #[inline(never)]
     pub fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush_all()?;
         if self.is_handshaking() {
@@ -207,6 +211,7 @@ impl<S: Read + Write> Secured<S> {
     ///
     /// # Errors
     /// The socket's.
+    #[inline(never)]
     pub fn flush_own(&mut self) -> io::Result<()> {
         if self.ahead_bytes > 0 { Ok(()) } else { self.flush_all() }
     }
