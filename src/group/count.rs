@@ -5,8 +5,14 @@ use crate::base::counters::GroupCounters;
 use crate::base::effect::{Cause, Effect};
 use crate::base::reply::{Denial, Reply};
 
+/// Counts what a change of an item with a value of `old_len` bytes does.
+pub(super) fn count_change(counters: &mut GroupCounters, effect: &Effect<'_>, old_len: usize) {
+    counters.total_items += u64::from(is_new_item(effect, old_len));
+    counters.evicted += u64::from(is_eviction(effect));
+}
+
 /// Whether memcached makes a new item of this and counts it: a number that fits its place is written over the old one.
-pub(super) fn is_new_item(effect: &Effect<'_>, old_len: usize) -> bool {
+fn is_new_item(effect: &Effect<'_>, old_len: usize) -> bool {
     match effect {
         Effect::Put(put) => {
             !matches!(put.cause, Cause::Incr | Cause::Decr) || put.value.len(old_len) > old_len

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::count::{count, is_eviction, is_new_item};
+use super::count::{count, count_change, is_eviction};
 use super::disk_limit::DiskUse;
 use super::keeper::Bell;
 use super::readers::{Ahead, Readers};
@@ -342,8 +342,7 @@ impl Group {
         };
         answer(&outcome.reply);
         count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
-        core.counters.total_items += u64::from(is_new_item(&effect, old_value.len()));
-        core.counters.evicted += u64::from(is_eviction(&effect));
+        count_change(&mut core.counters, &effect, old_value.len());
         let lost = stored.filter(|_| is_eviction(&effect) && core.hot.remembers_lost());
         if let Some(lost) = lost.map(|item| Lost::of(&asked.key.bytes, &item)) {
             core.hot.remember_lost(lost);

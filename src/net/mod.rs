@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`worker::Worker::run`].
 
+mod client;
 pub mod datagrams;
 pub mod door;
 pub mod listener;

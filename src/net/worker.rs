@@ -1,6 +1,6 @@
 //! One event loop: sockets in, sockets out.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crossbeam_channel::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::client::{Peer, Reason};
 use super::datagrams::{BoundDatagrams, Datagrams};
 use super::door::Dialer;
 use super::peers::Peers;
-use super::stream::{Accepted, Stream};
+use super::stream::Accepted;
 use super::{WAKE, Wake, poll_and_wake};
 use crate::base::limits::{READ_BYTES, TLS_HANDSHAKE_S};
 use crate::base::lsn::Lsn;
 use crate::base::time::{Clock, UnixMs};
-use crate::conn::outbox::SLICES_MAX;
-use crate::conn::registry::{Entry, Registry, Traffic};
+use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Backend, Connection, Progress, Spares};
 use crate::peer::{Answer, Asker, Owner, Roster};
 use crate::proto::{Event, Kinds};
@@ -39,35 +39,6 @@ pub struct Settings {
     pub turn_requests: usize,
     /// Seconds after which a silent connection is closed, 0 for never.
     pub idle_timeout_s: u32,
-}
-
-/// One client.
-struct Peer {
-    stream: Stream,
-    connection: Connection,
-    entry: Arc<Entry>,
-    /// The socket may have more to read.
-    readable: bool,
-    /// The peer has sent all it will.
-    read_closed: bool,
-    /// The socket took less than was offered: its writable event is awaited.
-    stuck: bool,
-    progress: Progress,
-    /// It stands in `again` or `parked` already.
-    queued: bool,
-    /// It stands in `waiting` already.
-    waits: bool,
-    /// It stands in `watching`.
-    watches: bool,
-    pinned_bytes: usize,
-}
-
-/// Why a connection is closed, as watchers are told.
-#[derive(Clone, Copy, Debug)]
-enum Reason {
-    Normal,
-    Error,
-    IdleTimeout,
 }
 
 /// One event loop and its connections.
@@ -554,62 +525,5 @@ impl<B: Backend + Owner> Worker<B> {
             self.traffic.idle_kicks.fetch_add(1, Ordering::Relaxed);
             self.close(key, Reason::IdleTimeout);
         }
-    }
-}
-
-impl Reason {
-    fn name(self) -> &'static str {
-        match self {
-            Reason::Normal => "normal",
-            Reason::Error => "error",
-            Reason::IdleTimeout => "idle_timeout",
-        }
-    }
-}
-
-impl Peer {
-    /// Writes what may leave until it is gone or the socket takes no more.
-    fn write_ready(&mut self, traffic: &Traffic) -> io::Result<()> {
-        while self.connection.outbox.ready_bytes() > 0 {
-            let outbox = &self.connection.outbox;
-            let (result, offered) = if let Some(bytes) = outbox.ready_plain() {
-                (self.stream.write(bytes), bytes.len())
-            } else {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let count = outbox.ready(&mut slices);
-                let slices = slices.get(..count).unwrap_or_default();
-                (self.stream.write_vectored(slices), slices.iter().map(|slice| slice.len()).sum())
-            };
-            match result {
-                Ok(count) => {
-                    self.connection.outbox.advance(count);
-                    traffic.bytes_written.fetch_add(count as u64, Ordering::Relaxed);
-                    if count < offered {
-                        self.stuck = true;
-                        return Ok(());
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.stuck = true;
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps the count of what outboxes hold right: memory that the hot tier may have given up already.
-    fn note_pinned(&mut self, backend: &impl Backend) {
-        let pinned_bytes = self.connection.outbox.pinned_bytes();
-        if pinned_bytes != self.pinned_bytes {
-            backend.repin(self.pinned_bytes, pinned_bytes);
-            self.pinned_bytes = pinned_bytes;
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.connection.outbox.unsent_bytes() >= crate::base::limits::OUTBOX_BYTES_MAX
     }
 }
