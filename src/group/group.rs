@@ -462,6 +462,8 @@ impl Group {
                 core.wants_room = true;
                 self.busy(core)
             }
+            // The keeper has the others pay.
+            Pressure::Owed => self.busy(core),
             Pressure::Full => Some(Denial::OutOfMemory),
         }
     }

@@ -127,8 +127,17 @@ impl Account {
     /// Whether this group may take so many bytes: within the limit, or, holding less than three quarters of its fair share, as
     /// a debt that the richer groups pay back when they next make room. So nobody is starved by who came first.
     pub(super) fn may_take(&self, bytes: usize) -> bool {
-        let is_poor = self.taken < self.budget.fair_share() / 4 * 3;
-        self.budget.fits(bytes) || is_poor && self.budget.is_debt_bearable()
+        self.budget.fits(bytes) || self.is_poor() && self.budget.is_debt_bearable()
+    }
+
+    fn is_poor(&self) -> bool {
+        self.taken < self.budget.fair_share() / 4 * 3
+    }
+
+    /// Whether this group has less than its part because others have more than theirs, and will give it back. What outboxes
+    /// hold is not theirs to give.
+    pub(super) fn is_owed(&self) -> bool {
+        self.is_poor() && self.budget.used() > self.budget.limit()
     }
 
     /// Whether this group is to give something back.

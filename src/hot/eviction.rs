@@ -18,6 +18,8 @@ use crate::base::time::{Deadline, UnixMs};
 pub enum Pressure {
     /// Too much is newer than the checkpoint: it passes when a checkpoint has been written.
     Dirty,
+    /// Other groups have more than their share: it passes when they have given it back.
+    Owed,
     /// Nothing may go: eviction is forbidden (`-M`), or the value is larger than what this group can free.
     Full,
 }
@@ -71,7 +73,11 @@ impl Hot {
     }
 
     fn pressure(&self) -> Pressure {
-        if self.options.evicts && self.tally.dirty > 0 { Pressure::Dirty } else { Pressure::Full }
+        match self.options.evicts {
+            true if self.tally.dirty > 0 => Pressure::Dirty,
+            true if self.account.is_owed() => Pressure::Owed,
+            _ => Pressure::Full,
+        }
     }
 
     fn may_take_large(&self, value_bytes: usize) -> bool {

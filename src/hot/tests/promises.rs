@@ -94,6 +94,28 @@ fn what_is_clean_is_found_behind_what_is_dirty_or_the_search_ends() {
     }
 }
 
+/// Who has nothing is not told that memory is full while others have more than their part of it.
+#[test]
+fn who_is_owed_memory_waits_for_it() {
+    let budget = Arc::new(Budget::new(400_000));
+    let [mut rich, mut poor] = [PERSISTENT; 2].map(|options| Hot::new(Arc::clone(&budget), options));
+    let mut version = 0u64;
+    while budget.used() < 380_000 {
+        version += 1;
+        set(&mut rich, &version.to_le_bytes(), &[1; 100], version).unwrap();
+    }
+    budget.set_limit(200_000);
+    assert_eq!(poor.make_room(8, 50_000), Err(Pressure::Owed));
+    for number in 1..=version {
+        assert!(rich.mark_clean(&number.to_le_bytes(), Version(number)));
+    }
+    while rich.trim() {}
+    assert_eq!(poor.make_room(8, 50_000), Ok(()));
+    budget.pin(300_000);
+    assert_eq!(poor.make_room(8, 50_000), Err(Pressure::Full), "outboxes owe nobody");
+    budget.unpin(300_000);
+}
+
 #[test]
 fn without_eviction_full_is_full_and_dead_space_is_won_back() {
     let mut hot = hot(100_000, Options { evicts: false, ..MEMORY_ONLY });
