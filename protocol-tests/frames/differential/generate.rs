@@ -8,7 +8,7 @@ const SHOWING: [u8; 9] = [0x00, 0x09, 0x0c, 0x0d, 0x1c, 0x1d, 0x1e, 0x23, 0x24];
 /// With a cas that is not the item's memcached counts no miss here, as it does in text and Larder does in both.
 const DELETES: [u8; 2] = [0x04, 0x14];
 /// Of values that are too large memcached counts none here, as it does in text and Larder does in both.
-const JOINS: [u8; 4] = [0x0e, 0x0f, 0x19, 0x1a];
+const STORES: [u8; 10] = [0x01, 0x02, 0x03, 0x0e, 0x0f, 0x11, 0x12, 0x13, 0x19, 0x1a];
 /// The last one but one has bytes that no line can hold.
 const KEYS: [&str; 6] = ["n", "m", "a", "b", "c d\r\n", "p:q"];
 const VALUES: [&str; 10] = [
@@ -122,7 +122,7 @@ impl Generator {
         let piece = self.one_in(4).then(|| 1 + self.0.below(60) as usize);
         let counts_otherwise = |sent: &Sent| {
             DELETES.contains(&sent.frame.opcode) && sent.compared != Compared::Nothing
-                || JOINS.contains(&sent.frame.opcode) && sent.frame.value.len() >= ITEM_BYTES
+                || STORES.contains(&sent.frame.opcode) && sent.frame.value.len() >= ITEM_BYTES
         };
         let counted = self.one_in(10) && !units.iter().flatten().any(counts_otherwise);
         Pipeline { preparation: self.preparation(), units, piece, counted }
