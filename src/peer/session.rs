@@ -141,7 +141,8 @@ impl Session {
             inbox.drain(..taken);
             self.inbox = inbox;
         }
-        progress
+        // A share that is used up leaves something to do only where a whole frame is left.
+        if progress == Progress::Again && !self.has_backlog() { Progress::Idle } else { progress }
     }
 
     /// Deals with one frame: its length, and whether the turn is over.

@@ -207,6 +207,31 @@ fn a_busy_owner_is_asked_again_and_executes_once() {
     assert_eq!(*pair.owner.heard.lock().unwrap(), ["a", "b"]);
 }
 
+/// Whoever says that there is more to do is served again at once, for ever if that is not so.
+#[test]
+fn a_share_that_is_used_up_leaves_something_to_do_only_if_a_whole_frame_is_left() {
+    // The proof and three questions, the last of them cut short by so many bytes.
+    for (frames_max, missing, expected) in [
+        (3, 0, Progress::Again),
+        (4, 0, Progress::Idle),
+        (5, 0, Progress::Idle),
+        (3, 1, Progress::Idle),
+        (4, 1, Progress::Idle),
+    ] {
+        let mut pair = Pair::new();
+        (0..3).for_each(|slot| pair.ask(slot, &set(&format!("k{slot}"))));
+        pair.open();
+        let greeting = pair.sent(usize::MAX);
+        pair.session.turn(&greeting, 9, NOW, &pair.owner, &pair.answering);
+        let welcome = pair.answered(usize::MAX);
+        pair.desk.receive(2, &welcome, &pair.asking, 0).unwrap();
+        let sent = pair.sent(usize::MAX);
+        let found =
+            pair.session.turn(&sent[..sent.len() - missing], frames_max, NOW, &pair.owner, &pair.answering);
+        assert_eq!(found, expected, "a share of {frames_max}, {missing} bytes missing");
+    }
+}
+
 /// Cuts the connection after every byte that the asking side can send. Nothing is executed that was not handed over,
 /// nothing that was handed over is sent again, and every request gets exactly one answer.
 #[test]
