@@ -124,6 +124,15 @@ impl Pair {
         out
     }
 
+    /// Opens the connection and greets, up to the proof, which is the next to be sent.
+    fn greet(&mut self) {
+        self.open();
+        let greeting = self.sent(usize::MAX);
+        self.session.turn(&greeting, 9, NOW, &self.owner, &self.answering);
+        let welcome = self.answered(usize::MAX);
+        self.desk.receive(2, &welcome, &self.asking, 0).unwrap();
+    }
+
     /// Carries bytes both ways in steps of this many until nobody has anything to say.
     fn carry(&mut self, step: usize) -> Result<(), String> {
         let mut idle = 0;
@@ -220,11 +229,7 @@ fn a_share_that_is_used_up_leaves_something_to_do_only_if_a_whole_frame_is_left(
     ] {
         let mut pair = Pair::new();
         (0..3).for_each(|slot| pair.ask(slot, &set(&format!("k{slot}"))));
-        pair.open();
-        let greeting = pair.sent(usize::MAX);
-        pair.session.turn(&greeting, 9, NOW, &pair.owner, &pair.answering);
-        let welcome = pair.answered(usize::MAX);
-        pair.desk.receive(2, &welcome, &pair.asking, 0).unwrap();
+        pair.greet();
         let sent = pair.sent(usize::MAX);
         let found =
             pair.session.turn(&sent[..sent.len() - missing], frames_max, NOW, &pair.owner, &pair.answering);
@@ -239,21 +244,13 @@ fn a_cut_after_any_byte_leaves_each_request_answered_or_unknown_and_executed_at_
     let total = {
         let mut pair = Pair::new();
         (0..3).for_each(|slot| pair.ask(slot, &set(&format!("k{slot}"))));
-        pair.open();
-        let greeting = pair.sent(usize::MAX);
-        pair.session.turn(&greeting, 9, NOW, &pair.owner, &pair.answering);
-        let welcome = pair.answered(usize::MAX);
-        pair.desk.receive(2, &welcome, &pair.asking, 0).unwrap();
+        pair.greet();
         pair.sent(usize::MAX).len()
     };
     for cut in 0..=total {
         let mut pair = Pair::new();
         (0..3).for_each(|slot| pair.ask(slot, &set(&format!("k{slot}"))));
-        pair.open();
-        let greeting = pair.sent(usize::MAX);
-        pair.session.turn(&greeting, 9, NOW, &pair.owner, &pair.answering);
-        let welcome = pair.answered(usize::MAX);
-        pair.desk.receive(2, &welcome, &pair.asking, 0).unwrap();
+        pair.greet();
         let sent = pair.sent(cut);
         pair.session.turn(&sent, 9, NOW, &pair.owner, &pair.answering);
         pair.lose();
