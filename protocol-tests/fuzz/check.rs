@@ -145,7 +145,7 @@ impl Stream<'_> {
         self.steps.push(shown(&step));
         self.closed = matches!(step, Step::Close | Step::Refuse { closes: true, .. });
         self.too_long =
-            self.closed && given > LINE_BYTES_MAX && !bytes.contains(&b'\n') && bytes.first() != Some(&0x80);
+            self.closed && self.codec.has_lines && given > LINE_BYTES_MAX && !bytes.contains(&b'\n');
         self.bytes = if self.closed { Vec::new() } else { bytes[length..].to_vec() };
         (self.swallow, self.total, self.searched) = (swallow, 0, 0);
         Ok(true)

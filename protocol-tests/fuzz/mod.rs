@@ -49,6 +49,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct Codec {
     /// Also the name of its file of kept inputs.
     name: &'static str,
+    /// Whether a line that has not ended may be too long.
+    has_lines: bool,
     /// Reads the first step.
     decode: for<'a> fn(&'a [u8], usize) -> Step<'a>,
     /// Writes a request again, if it has a text.
@@ -65,6 +67,7 @@ pub(crate) struct Codec {
 fn classic() {
     fuzz(&Codec {
         name: "classic",
+        has_lines: true,
         decode: |bytes, searched| proto::decode(bytes, searched, &LIMITS),
         write: |request, out| proto::write_request(request, out),
         grammar: grammar::classic,
@@ -77,6 +80,7 @@ fn classic() {
 fn meta() {
     fuzz(&Codec {
         name: "meta",
+        has_lines: true,
         decode: |bytes, searched| proto::decode(bytes, searched, &LIMITS),
         write: |request, out| proto::write_request(request, out),
         grammar: grammar::meta,
@@ -89,6 +93,7 @@ fn meta() {
 fn binary() {
     fuzz(&Codec {
         name: "binary",
+        has_lines: false,
         decode: |bytes, _| proto::binary::decode(bytes, false, &LIMITS),
         write: |request, out| proto::write_request(request, out),
         grammar: frames::frame,
@@ -101,6 +106,7 @@ fn binary() {
 fn sasl() {
     fuzz(&Codec {
         name: "sasl",
+        has_lines: false,
         decode: |bytes, _| proto::binary::decode(bytes, false, &Limits { sasl: true, ..LIMITS }),
         write: |request, out| proto::write_request(request, out),
         grammar: frames::frame,
@@ -113,6 +119,7 @@ fn sasl() {
 fn unauthenticated() {
     fuzz(&Codec {
         name: "unauthenticated",
+        has_lines: true,
         decode: proto::decode_unauthenticated,
         write: |request, out| proto::write_request(request, out),
         grammar: grammar::authentication,
