@@ -224,8 +224,8 @@ impl Keeper {
             self.groups.iter().for_each(|group| onlooker.look(group, self.clock.now()));
         }
         let is_pressed = self.limiter.as_ref().is_some_and(Limiter::is_pressed);
-        // A compaction never keeps a checkpoint waiting for more than a step.
-        let go_on = || !self.stop.load(Ordering::Acquire) && !self.shared.bell.is_rung();
+        // A compaction never keeps a checkpoint waiting for more than a step, unless it is room on the disk that is wanted.
+        let go_on = || !self.stop.load(Ordering::Acquire) && (is_pressed || !self.shared.bell.is_rung());
         self.compactor.tend(&self.groups, self.clock.now(), is_pressed, go_on);
         match round {
             Ok(()) => TICK,
