@@ -2,9 +2,9 @@
 //! again when the server has started over the same data.
 //!
 //! `install` brings the clients, by the names of their packages; `suites` is the table of those that speak to the
-//! server themselves; `sessions` are web applications that keep theirs in it; `proxies`
-//! stand before it. A suite is a script in the client's own language, called with `before` or `after`, a host and a
-//! port. It prints `ok NAME` or `not ok NAME DETAIL` for every check, then `version WORDS`, then `N passed, M failed`.
+//! server themselves; `sessions` are web applications that keep theirs in it; `proxies` stand before it, `monitors`
+//! watch it. A suite is a script in the client's own language, called with `before` or `after`, a host and a port. It
+//! prints `ok NAME` or `not ok NAME DETAIL` for every check, then `version WORDS`, then `N passed, M failed`.
 //!
 //! The table of docs/clients.md: `cargo test --test protocol-tests -- --nocapture clients::`.
 use std::fs::File;
@@ -17,6 +17,7 @@ use crate::process::Larder;
 use crate::skips::{self, say};
 use crate::wait;
 
+mod monitors;
 mod proxies;
 mod sessions;
 mod suites;

@@ -135,6 +135,9 @@ def check(what, holds, seen=""):
 
 
 NO_SCROLL = "document.documentElement.scrollWidth <= innerWidth"
+# The narrowest column of keys.
+KEY_WIDTH = """Math.min(...[...document.querySelectorAll('.rows th')].filter(e => e.textContent === 'Key')
+    .map(e => e.getBoundingClientRect().width))"""
 NAMELESS = """[...document.querySelectorAll('button, input, select, [tabindex]')].filter(e => e.checkVisibility()
     && !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)"""
 PLACES = "[...document.querySelectorAll('section, figure, .tile')].map(e => Math.round(e.getBoundingClientRect().top + scrollY))"
@@ -206,6 +209,7 @@ def inspect(page, address, folder):
         page.size(width, 800)
         check(f"{width} pixels wide, nothing scrolls sideways", page.until(NO_SCROLL),
               page.value("document.documentElement.scrollWidth"))
+        check(f"{width} pixels wide, keys have room", page.value(KEY_WIDTH) >= 60, page.value(KEY_WIDTH))
         page.picture(f"{folder}/page-{width}.png")
     foreign = [url for url in page.asked() if not url.startswith((f"http://{address}/", "data:", "about:"))]
     check("nothing is loaded from elsewhere", not foreign, foreign)

@@ -49,7 +49,7 @@ impl Drop for Proxy {
 }
 
 /// Where a program is, if on PATH or where Debian puts daemons; else the skip is told.
-fn daemon(name: &str) -> Option<PathBuf> {
+pub(super) fn daemon(name: &str) -> Option<PathBuf> {
     let found = skips::find(name).or(Some(Path::new("/usr/sbin").join(name)).filter(|file| file.is_file()));
     if found.is_none() {
         skips::skip(&format!("{name} not found"));
@@ -58,7 +58,7 @@ fn daemon(name: &str) -> Option<PathBuf> {
 }
 
 /// What the program says for its version, from this word on.
-fn version(program: &Path, word: &str, from: &str) -> String {
+pub(super) fn version(program: &Path, word: &str, from: &str) -> String {
     let said = Command::new(program).arg(word).output().unwrap();
     let text = [said.stdout, said.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();

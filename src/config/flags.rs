@@ -269,7 +269,12 @@ fn in_one_line(error: &clap::Error) -> String {
         _ => "an option",
     };
     match error.kind() {
-        ErrorKind::UnknownArgument => format!("{flag}: no such option; `larder -h` lists them all"),
+        ErrorKind::UnknownArgument if flag.starts_with('-') => {
+            format!("{flag}: no such option; `larder -h` lists them all")
+        }
+        ErrorKind::UnknownArgument => {
+            format!("{flag}: no such command, and no option; `larder -h` lists them all")
+        }
         ErrorKind::InvalidValue => format!("{flag}: the value is missing; write it behind the option"),
         ErrorKind::TooManyValues => format!("{flag}: takes no value; leave it out"),
         ErrorKind::InvalidUtf8 => {

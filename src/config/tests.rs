@@ -489,8 +489,8 @@ const REFUSALS: &[(&str, [&str; 2])] = &[
     ("--hash-tag (", ["--hash-tag (", "braces or none"]),
     ("--bogus", ["--bogus", "no such option"]),
     ("--memory-only=yes", ["--memory-only", "takes no value"]),
-    ("nonsense", ["nonsense", "no such option"]),
-    ("-p 5 serve", ["serve", "no such option"]),
+    ("nonsense", ["nonsense", "no such command"]),
+    ("-p 5 serve", ["serve", "no such command"]),
 ];
 
 #[test]
