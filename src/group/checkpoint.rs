@@ -131,11 +131,12 @@ impl Group {
         keys
     }
 
-    /// What the next commit takes. Who waits for room is served by large commits; else the disk is spared.
+    /// What the next commit takes. Who waits for memory or log is served by large commits; else, and where room on the disk
+    /// is what everybody waits for, the disk is spared.
     fn portion(&self, store: &Store, dirty: usize) -> Portion {
         if self.shared.trouble.spares_room() {
             Portion::SHORT
-        } else if self.shared.hurries() {
+        } else if self.shared.hurries() && !self.shared.trouble.delays_values() {
             Portion::LARGE
         } else {
             Portion::of(&store.state(), dirty)

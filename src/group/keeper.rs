@@ -281,28 +281,44 @@ impl Keeper {
         Ok(())
     }
 
-    /// Gives up items for room, where that is wanted.
+    /// Gives up items for room, where that is wanted. Writers are not to fill meanwhile what is being emptied: the disk is
+    /// looked at again behind every group, and near the limit they wait from the first look on.
     fn keep_to_limit(&self) -> Result<Room, Fault> {
         let Some(limiter) = &self.limiter else { return Ok(Room::Enough) };
-        let now = self.clock.now();
-        let seen = limiter.look(now, &self.shared.disk_use, || self.compactor.weigh(&self.groups));
-        let judgement = seen.unwrap_or_else(|fault| {
-            log::warn!("--disk-limit is not judged: {fault}");
-            Judgement::default()
-        });
+        let judgement = self.look(limiter);
         let mut is_in_vain = limiter.on_full == OnFull::Refuse;
         if judgement.surplus > 0 {
-            let go_on = || !self.stop.load(Ordering::Acquire);
+            self.hold_back(judgement);
+            let go_on = || {
+                self.hold_back(self.look(limiter));
+                !self.stop.load(Ordering::Acquire)
+            };
             let evicted = self.evictor.evict(&self.groups, self.clock.as_ref(), judgement.surplus, go_on)?;
             log::debug!("{evicted} items given up for {} KB of the disk", judgement.surplus >> 10);
             is_in_vain = evicted == 0;
             limiter.look_again();
         }
-        Ok(match judgement.standing {
+        Ok(match self.look(limiter).standing {
             Standing::Within | Standing::Near => Room::Enough,
             Standing::Over if is_in_vain => Room::None,
             Standing::Over => Room::Soon,
         })
+    }
+
+    fn look(&self, limiter: &Limiter) -> Judgement {
+        let seen =
+            limiter.look(self.clock.now(), &self.shared.disk_use, || self.compactor.weigh(&self.groups));
+        seen.unwrap_or_else(|fault| {
+            log::warn!("--disk-limit is not judged: {fault}");
+            Judgement::default()
+        })
+    }
+
+    /// While items are given up near the limit what takes room waits for it.
+    fn hold_back(&self, judgement: Judgement) {
+        if judgement.standing != Standing::Within && !self.groups.iter().any(Group::is_frozen) {
+            self.shared.trouble.begin_making_room();
+        }
     }
 
     /// After the memory limit was lowered: a group that nobody writes to would keep what it has. What is left of it after

@@ -45,6 +45,11 @@ impl Trouble {
         self.set(MAKING_ROOM);
     }
 
+    /// The same, unless something worse is the matter.
+    pub(super) fn begin_making_room(&self) {
+        let _ = self.0.compare_exchange(NONE, MAKING_ROOM, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// In one word, for `stats larder`.
     pub fn name(&self) -> &'static str {
         match self.get() {
