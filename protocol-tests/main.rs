@@ -35,6 +35,7 @@ mod groups;
 mod http;
 mod lost_files;
 mod model;
+mod options;
 mod oracle;
 mod page;
 mod people;
