@@ -13,6 +13,7 @@ mod admin;
 mod answers;
 mod backups;
 mod bad_input;
+mod beside;
 mod budgets;
 mod capable;
 mod client;
