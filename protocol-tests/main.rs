@@ -8,6 +8,7 @@
 //! the random pipelines elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod acceptor;
 mod access;
 mod admin;
 mod answers;
