@@ -111,13 +111,14 @@ mod tests {
     fn who_waits_long_is_told_of_once_a_second() {
         let (backend, clock) = (Arc::new(Busy::default()), Arc::new(Standing::default()));
         clock.0.store(BEGIN_S * 1000, Ordering::SeqCst);
+        let registry = Arc::new(Registry::default());
         let around = Surroundings {
             backend: Arc::clone(&backend),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            registry: Arc::new(Registry::default()),
+            registry: Arc::clone(&registry),
             open: Arc::default(),
             stop: Arc::default(),
-            settings: Settings { turn_requests: 20, idle_timeout_s: 0 },
+            settings: Settings { turn_requests: 20, idle_timeout_s: 1 },
             roster: None,
             dialer: None,
         };
@@ -139,5 +140,6 @@ mod tests {
             worker.wait_and_turn(&mut events).unwrap();
         }
         assert_eq!(*backend.told_s.lock(), [PARKED_LONG_S, PARKED_LONG_S + 1]);
+        assert_eq!(registry.clients(), 1, "who is made to wait is not idle");
     }
 }

@@ -533,7 +533,8 @@ impl<B: Backend + Owner> Worker<B> {
         }
     }
 
-    /// Closes connections that have been silent for too long, about once a second.
+    /// Closes connections that have been silent for too long, about once a second. One whose request is put off is not
+    /// silent: it is not listened to.
     fn close_idle(&mut self, now: UnixMs) {
         let limit_s = self.settings.idle_timeout_s;
         if limit_s == 0 || self.idle_checked_s == now.seconds() {
@@ -542,6 +543,7 @@ impl<B: Backend + Owner> Worker<B> {
         self.idle_checked_s = now.seconds();
         let is_idle = |peer: &Peer| {
             !peer.watches
+                && peer.progress != Progress::Parked
                 && now.seconds().saturating_sub(peer.entry.last_request_s.load(Ordering::Relaxed)) > limit_s
         };
         let idle: Vec<usize> =
