@@ -5,10 +5,11 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use crate::client::Client;
 use crate::process::Larder;
 
 /// What is sent on a connection of its own, with nothing after it, and everything that is answered until both close.
-const ROWS: [(&str, &str); 11] = [
+const ROWS: [(&str, &str); 12] = [
     ("get k\r\n", "CLIENT_ERROR unauthenticated\r\n"),
     ("mg k v\r\n", "CLIENT_ERROR unauthenticated\r\n"),
     ("version\r\n", "CLIENT_ERROR unauthenticated\r\n"),
@@ -23,7 +24,13 @@ const ROWS: [(&str, &str); 11] = [
     ("set a 0 0 7\r\nann oneXX", "CLIENT_ERROR bad command line termination\r\n"),
     ("set a 0 0 16385\r\n", "CLIENT_ERROR auth token too long\r\n"),
     ("get\r\n", ""),
+    (ENDLESS, ""),
 ];
+/// Longer than a line may be, and without an end.
+const ENDLESS: &str = match std::str::from_utf8(&[b'x'; 2049]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
 
 fn answer<S: Read + Write>(mut stream: S, request: &str, end: impl Fn(&S)) -> String {
     stream.write_all(request.as_bytes()).unwrap();
@@ -52,6 +59,23 @@ fn names_are_asked_for_over_tcp() {
     let larder = Larder::start(&folder.path().join("data"), &["-Y", &users(folder.path())]).unwrap();
     let end = |stream: &TcpStream| stream.shutdown(std::net::Shutdown::Write).unwrap();
     check("TCP", |request| answer(TcpStream::connect(larder.address()).unwrap(), request, end));
+    let mut client = Client::connect(larder.address());
+    assert_eq!(client.ask("set a 0 0 7\r\nann one\r\n"), "STORED");
+    // What could not be taken for a name and a password is no attempt.
+    assert_eq!((client.figure("auth_cmds"), client.figure("auth_errors")), (5, 2));
+    assert_eq!(client.figure("cmd_set"), 0);
+}
+
+#[test]
+fn a_file_of_more_users_than_eight_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    for (count, is_refused) in [(8, false), (9, true)] {
+        let lines: String = (0..count).map(|number| format!("user{number}:word\n")).collect();
+        fs::write(&users, lines).unwrap();
+        let words = ["-p", "-1", "-U", "0", "--memory-only", "-Y", users.to_str().unwrap()];
+        assert_eq!(Larder::launch(&words).is_err(), is_refused, "{count} users");
+    }
 }
 
 #[test]

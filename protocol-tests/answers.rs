@@ -5,11 +5,12 @@ use crate::transcript::{Transcript, Wire, run};
 use crate::transcripts::{all, play_all};
 
 /// What only a listener can do.
-const NEEDS_LISTENER: [&str; 4] = [
+const NEEDS_LISTENER: [&str; 5] = [
     "framing/max-connections.txt",
     "framing/idle-timeout.txt",
     "stats/watch-connections.txt",
     "stats/watch-connections-refused.txt",
+    "stats/watch-idle.txt",
 ];
 /// What is answered otherwise behind TLS; `tls::` has what comes instead.
 #[cfg(feature = "tls")]

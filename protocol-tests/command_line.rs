@@ -152,6 +152,9 @@ fn bad_flags_are_refused_in_one_line() {
         (&["--groups", "5000"], "--groups 5000"),
         (&["-p"], "-p"),
         (&["-o", "fooble"], "-o fooble"),
+        (&["-o", "hash_algorithm=foo"], "-o hash_algorithm=foo"),
+        (&["-f", "0.5"], "-f 0.5"),
+        (&["-n", "0"], "-n 0"),
     ];
     for (options, word) in rows {
         let (code, said) = run_to_end(options);

@@ -8,11 +8,13 @@
 //! the random pipelines elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod acceptor;
 mod access;
 mod admin;
 mod answers;
 mod backups;
 mod bad_input;
+mod beside;
 mod budgets;
 mod capable;
 mod client;
@@ -35,6 +37,7 @@ mod groups;
 mod http;
 mod lost_files;
 mod model;
+mod options;
 mod oracle;
 mod page;
 mod people;

@@ -1,5 +1,8 @@
-//! Who watches evictions is told what is lost, in memory and on disk, and who asks is told what connections do. No
-//! transcript shows that: which item goes first is the server's own choice, and which worker is first is nobody's.
+//! Who watches evictions is told what is lost, in memory and on disk, who is slow is told what he missed, and who asks is
+//! told what connections do. No transcript shows that: which item goes first is the server's own choice, which worker is
+//! first is nobody's, and how much a slow watcher's socket holds is the system's.
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::client::{self, Client};
@@ -89,4 +92,52 @@ fn what_is_given_up_for_room_on_the_disk_is_told() {
     let mut watcher = watcher(&larder);
     fill(&mut Client::connect(larder.address()));
     check(&watcher.line());
+}
+
+#[test]
+fn who_does_not_read_is_told_how_many_lines_he_missed() {
+    let larder = Larder::launch(&["-p", "-1", "-U", "0", "--memory-only", "-t", "1"]).unwrap();
+    let (mut watcher, mut client) = (Client::connect(larder.address()), Client::connect(larder.address()));
+    assert_eq!(watcher.ask("watch fetchers\r\n"), "OK");
+    let batch = format!("get {}\r\n", "k".repeat(250)).repeat(BATCH);
+    for _ in 0..BATCHES_MAX {
+        client.send(&batch);
+        for _ in 0..BATCH {
+            assert_eq!(client.line(), "END\r\n");
+        }
+        if client.figure("log_watcher_skipped") > 0 {
+            break;
+        }
+    }
+    let (sent, skipped) = (client.figure("log_watcher_sent"), client.figure("log_watcher_skipped"));
+    assert!(skipped > 0, "nothing was skipped of {sent} lines");
+    for _ in 0..sent {
+        let line = watcher.line();
+        assert!(line.starts_with("ts=") && line.ends_with(" size=0\n"), "{line:?}");
+    }
+    assert_eq!(client.ask("get k\r\n"), "END");
+    assert_eq!(watcher.line(), format!("[skipped={skipped}]\n"));
+    assert!(watcher.line().contains("type=item_get key=k status=not_found"));
+}
+
+#[test]
+fn connections_of_a_unix_socket_are_told_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let _larder = Larder::launch(&["-s", socket.to_str().unwrap(), "--memory-only"]).unwrap();
+    let connect = || BufReader::new(UnixStream::connect(&socket).unwrap());
+    let line = |reader: &mut BufReader<UnixStream>| {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line
+    };
+    let mut watcher = connect();
+    watcher.get_mut().write_all(b"watch connevents\r\n").unwrap();
+    assert_eq!(line(&mut watcher), "OK\r\n");
+    drop(connect());
+    for words in ["type=conn_new rip=unix rport=0 transport=local cfd=", "transport=local reason=normal cfd="]
+    {
+        let said = line(&mut watcher);
+        assert!(said.contains(words), "{words:?} in {said:?}");
+    }
 }

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use larder::base::command::{Command, Op};
 use larder::base::lsn::Lsn;
@@ -14,6 +13,7 @@ use larder::proto;
 use larder::route::topology::{ServerId, Topology};
 
 use super::{LOOPBACK, PATIENCE, SECRET};
+use crate::acceptor::Acceptor;
 use crate::wait;
 
 /// What it does once a question has come.
@@ -35,14 +35,14 @@ pub(super) enum Conduct {
 pub(super) struct Target {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    _acceptor: Acceptor,
 }
 
 struct Shared {
     conduct: Mutex<Conduct>,
     roster: Mutex<Option<Arc<Roster>>>,
     questions: AtomicUsize,
-    over: AtomicBool,
+    over: Arc<AtomicBool>,
     limits: proto::Limits,
 }
 
@@ -50,25 +50,19 @@ impl Target {
     /// Listens. Nobody is greeted before it is [`Target::in_force`].
     pub(super) fn listen(conduct: Conduct) -> Target {
         let listener = TcpListener::bind((LOOPBACK, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             conduct: Mutex::new(conduct),
             roster: Mutex::new(None),
             questions: AtomicUsize::new(0),
-            over: AtomicBool::new(false),
+            over: Arc::default(),
             limits: proto::Limits::default(),
         });
         let theirs = Arc::clone(&shared);
-        let acceptor = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if theirs.over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&theirs);
-                std::thread::spawn(move || shared.serve(stream.unwrap()));
-            }
+        let acceptor = Acceptor::start(listener, &shared.over, move |_| {
+            let shared = Arc::clone(&theirs);
+            move |stream| shared.serve(stream)
         });
-        Target { address, shared, acceptor: Some(acceptor) }
+        Target { address: acceptor.address, shared, _acceptor: acceptor }
     }
 
     /// Takes its place in a map.
@@ -93,17 +87,6 @@ impl Target {
     /// Questions so far.
     pub(super) fn asked(&self) -> usize {
         self.shared.questions.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::SeqCst);
-        // Wakes the acceptor.
-        let _ = TcpStream::connect(self.address);
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
     }
 }
 

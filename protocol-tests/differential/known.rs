@@ -32,7 +32,7 @@ const BAD_OR_DUPLICATE: &str = "CLIENT_ERROR invalid or duplicate flag\r\n";
 const DUPLICATE: &str = "CLIENT_ERROR duplicate flag\r\n";
 const TOO_MANY: &str = "CLIENT_ERROR options flags are too long\r\n";
 const TOO_MANY_OLD: &str = "CLIENT_ERROR options flags too long\r\n";
-pub(super) const OPAQUE_THEN_END: &str = "CLIENT_ERROR opaque token too long\r\nEND\r\n";
+const OPAQUE_THEN_END: &str = "CLIENT_ERROR opaque token too long\r\nEND\r\n";
 const LOST_THEN_BAD_LINE: &str = "without EN: CLIENT_ERROR bad command line format\r\n";
 const ERROR: &str = "ERROR\r\n";
 const END: &str = "END\r\n";
@@ -46,13 +46,30 @@ const NEW_FLAG: &str = "the flag is new";
 const OTHER_TEXT: &str = "another text";
 const NUMBER: &str = "1.6.45 takes no sign, and no number of more bits than it keeps";
 const FLAG_BYTE: &str = "1.6.45 takes no line apart in which a flag is no letter";
-pub(super) const NO_EFFECT: &str =
+const NO_EFFECT: &str =
     "here what is refused has no effect; memcached has made the item before it looks at the opaque";
 const QUIET_VIVIFY: &str = "1.6.18 answers a quiet count that makes the item";
 const NOT_PARSED: &str = "1.6.45 tells a line that does not parse in spite of noreply";
-pub(super) const BASE64_KEPT: &str =
+const BASE64_KEPT: &str =
     "PROTOCOL.md: the binary mark is kept with the item; memcached forgets it when the value grows";
 const LOST: &str = "1.6.18 forgets the replies before a get with a key that is too long";
+
+/// Of every memcached.
+pub(super) const OPAQUE_OF_A_NEW_ITEM: Known = Known {
+    pattern: "mg none N100 O*",
+    request: "mg none N100 {O33}\r\nget none\r\ndelete none noreply\r\n",
+    larder: &[OPAQUE_THEN_END],
+    memcached: &["CLIENT_ERROR opaque token too long\r\nVALUE none 0 0\r\n\r\nEND\r\n"],
+    reason: NO_EFFECT,
+};
+/// Of every memcached.
+pub(super) const BASE64_APPENDED: Known = Known {
+    pattern: "ms Ym9uZQ== 1 b",
+    request: "ms Ym9uZQ== 1 b\r\nx\r\nappend bone 0 0 1\r\ny\r\nmg bone k\r\ndelete bone noreply\r\n",
+    larder: &["HD\r\nSTORED\r\nHD kYm9uZQ== b\r\n"],
+    memcached: &["HD\r\nSTORED\r\nHD kbone\r\n"],
+    reason: BASE64_KEPT,
+};
 
 /// All of them.
 const KNOWN: &[Known] = &[
@@ -386,13 +403,7 @@ const KNOWN: &[Known] = &[
         memcached: &[BAD_LINE],
         reason: OTHER_TEXT,
     },
-    Known {
-        pattern: "mg none N100 O*",
-        request: "mg none N100 {O33}\r\nget none\r\ndelete none noreply\r\n",
-        larder: &[OPAQUE_THEN_END],
-        memcached: &["CLIENT_ERROR opaque token too long\r\nVALUE none 0 0\r\n\r\nEND\r\n"],
-        reason: NO_EFFECT,
-    },
+    OPAQUE_OF_A_NEW_ITEM,
     Known {
         pattern: "ma none N100 J5 O*",
         request: "ma none N100 J5 {O33}\r\nget none\r\ndelete none noreply\r\n",
@@ -428,13 +439,7 @@ const KNOWN: &[Known] = &[
         memcached: &["STORED\r\nOK\r\nOK\r\nVALUE gone 0 1\r\nx\r\nEND\r\nOK\r\n"],
         reason: "what was flushed stays gone; in memcached a later delayed flush_all shows it again",
     },
-    Known {
-        pattern: "ms Ym9uZQ== 1 b",
-        request: "ms Ym9uZQ== 1 b\r\nx\r\nappend bone 0 0 1\r\ny\r\nmg bone k\r\ndelete bone noreply\r\n",
-        larder: &["HD\r\nSTORED\r\nHD kYm9uZQ== b\r\n"],
-        memcached: &["HD\r\nSTORED\r\nHD kbone\r\n"],
-        reason: BASE64_KEPT,
-    },
+    BASE64_APPENDED,
     Known {
         pattern: "ms Ym9uZQ== 2 b",
         request: "ms Ym9uZQ== 2 b\r\n99\r\nincr bone 1\r\nmg bone k\r\ndelete bone noreply\r\n",

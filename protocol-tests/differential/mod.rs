@@ -7,11 +7,7 @@
 //!
 //! `LARDER_LONG=1` sends 100,000 pipelines instead of some thousands; `LARDER_SEED` names another seed. The memcached is
 //! the one on PATH. A 1.6.45 there is sent all that is new in it too, and what is listed for it is short.
-use std::net::SocketAddr;
-use std::thread;
-
-use crate::oracle::Oracle;
-use crate::process::Larder;
+use crate::beside::{self, Both, LANES};
 use crate::skips::{self, say};
 
 mod generate;
@@ -27,8 +23,6 @@ const SEED: u64 = 1645;
 /// Pipelines of the short and of the long form.
 const PIPELINES: u64 = 4_000;
 const PIPELINES_LONG: u64 = 100_000;
-/// Streams of pipelines, each with servers of its own: what one flushes is no other's.
-const LANES: u64 = 2;
 /// The clocks of the servers tick, and memcached's threads hold items for moments: a difference counts when both servers
 /// have said the same so many times in a row.
 const STEADY_TRIES: usize = 3;
@@ -40,9 +34,7 @@ const SHOWN: usize = 30;
 /// Two servers and what was met.
 struct Lane {
     known: &'static [Known],
-    larder: Larder,
-    memcached: Oracle,
-    _folder: tempfile::TempDir,
+    servers: Both,
     pipelines: u64,
     requests: u64,
     alone: u64,
@@ -53,33 +45,16 @@ struct Lane {
 
 impl Lane {
     fn start(memcached: &std::path::Path) -> Lane {
-        let folder = tempfile::tempdir().unwrap();
-        // One group: a cas is unique among the keys of a group, and here it stands for its place in a row.
-        let larder = Larder::start(&folder.path().join("data"), &["--groups", "1", "-t", "1"]).unwrap();
-        let memcached = Oracle::start(memcached, &["-t".into(), "1".into()]).unwrap();
-        let known = known::of(&pair::version(memcached.address()));
+        let servers = Both::start(memcached);
+        let known = known::of(&pair::version(servers.addresses().1));
         let met = vec![0; known.len()];
-        let (pipelines, requests, alone) = (0, 0, 0);
-        Lane {
-            known,
-            larder,
-            memcached,
-            _folder: folder,
-            pipelines,
-            requests,
-            alone,
-            met,
-            failures: Vec::new(),
-        }
-    }
-
-    fn addresses(&self) -> (SocketAddr, SocketAddr) {
-        (self.larder.address(), self.memcached.address())
+        let (pipelines, requests, alone, failures) = (0, 0, 0, Vec::new());
+        Lane { known, servers, pipelines, requests, alone, met, failures }
     }
 
     /// What the two say when they differ.
     fn difference(&self, pipeline: &Pipeline) -> Option<(pair::Answer, pair::Answer)> {
-        let (larder, memcached) = self.addresses();
+        let (larder, memcached) = self.servers.addresses();
         let mut last = None;
         let mut steady = 0;
         for _ in 0..TRIES_MAX {
@@ -214,45 +189,25 @@ fn larder_and_memcached_answer_alike() {
     let Some(memcached) = skips::require("memcached") else { return };
     let count =
         if skips::long("100,000 pipelines sent to memcached too") { PIPELINES_LONG } else { PIPELINES };
-    let seed = std::env::var("LARDER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
-    let lanes: Vec<Lane> = thread::scope(|scope| {
-        let lane = |number: u64| {
-            let mut lane = Lane::start(&memcached);
-            let mut generator = Generator::new(seed + number, lane.known);
-            while lane.pipelines < count / LANES && lane.failures.len() < SHOWN {
-                lane.run(&generator.pipeline());
-            }
-            lane
-        };
-        let lanes: Vec<_> = (0..LANES).map(|number| scope.spawn(move || lane(number))).collect();
-        lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
+    let seed = beside::seed(SEED);
+    let lanes: Vec<Lane> = beside::run(|number| {
+        let mut lane = Lane::start(&memcached);
+        let mut generator = Generator::new(seed + number, lane.known);
+        while lane.pipelines < count / LANES && lane.failures.len() < SHOWN {
+            lane.run(&generator.pipeline());
+        }
+        lane
     });
     let sum = |figure: fn(&Lane) -> u64| lanes.iter().map(figure).sum::<u64>();
-    let known = lanes[0].known;
-    let met: Vec<u64> = (0..known.len()).map(|at| lanes.iter().map(|lane| lane.met[at]).sum()).collect();
+    let met = beside::sums(lanes.iter().map(|lane| &lane.met));
     say(&format!(
-        "differential: seeds {seed}..{}, {} pipelines of {} requests, {} of these alone; {} of {} listed differences met, \
-         {} times",
+        "differential: seeds {seed}..{}, {} pipelines of {} requests, {} of these alone; {}",
         seed + LANES,
         sum(|lane| lane.pipelines),
         sum(|lane| lane.requests),
         sum(|lane| lane.alone),
-        met.iter().filter(|count| **count > 0).count(),
-        known.len(),
-        met.iter().sum::<u64>()
+        beside::counted(&met)
     ));
-    let failures: Vec<&String> = lanes.iter().flat_map(|lane| &lane.failures).collect();
-    assert!(
-        failures.is_empty(),
-        "{} differ:\n\n{}",
-        failures.len(),
-        failures.iter().map(|f| f.as_str()).collect::<Vec<_>>().join("\n")
-    );
-    let unmet: Vec<_> = known
-        .iter()
-        .zip(met)
-        .filter(|(_, met)| *met == 0)
-        .map(|(known, _)| (known.pattern, known.reason))
-        .collect();
-    assert!(unmet.is_empty(), "listed, but not met: {unmet:?}");
+    let listed = lanes[0].known.iter().map(|known| (known.pattern, known.reason));
+    beside::check(lanes.iter().flat_map(|lane| &lane.failures), listed, &met);
 }

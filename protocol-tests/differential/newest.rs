@@ -1,5 +1,5 @@
 //! Where Larder is meant to differ from the very memcached that it answers like, 1.6.45: data.
-use super::known::{BAD_LINE, BASE64_KEPT, Known, NO_EFFECT, OPAQUE_THEN_END};
+use super::known::{BAD_LINE, BASE64_APPENDED, Known, OPAQUE_OF_A_NEW_ITEM};
 
 const BAD_DELETE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n";
 const BAD_LINE_AND_EMPTY: &str = "CLIENT_ERROR bad command line format\r\n\r\n";
@@ -36,18 +36,6 @@ pub(super) const KNOWN: &[Known] = &[
         memcached: &["ERROR\r\n"],
         reason: "a memcached that is built without TLS does not know it",
     },
-    Known {
-        pattern: "mg none N100 O*",
-        request: "mg none N100 {O33}\r\nget none\r\ndelete none noreply\r\n",
-        larder: &[OPAQUE_THEN_END],
-        memcached: &["CLIENT_ERROR opaque token too long\r\nVALUE none 0 0\r\n\r\nEND\r\n"],
-        reason: NO_EFFECT,
-    },
-    Known {
-        pattern: "ms Ym9uZQ== 1 b",
-        request: "ms Ym9uZQ== 1 b\r\nx\r\nappend bone 0 0 1\r\ny\r\nmg bone k\r\ndelete bone noreply\r\n",
-        larder: &["HD\r\nSTORED\r\nHD kYm9uZQ== b\r\n"],
-        memcached: &["HD\r\nSTORED\r\nHD kbone\r\n"],
-        reason: BASE64_KEPT,
-    },
+    OPAQUE_OF_A_NEW_ITEM,
+    BASE64_APPENDED,
 ];

@@ -36,6 +36,19 @@ fn a_failed_sync_stops_writes_and_reads_of_what_is_durable_go_on() {
     assert_eq!(rig.row("lost"), None);
 }
 
+/// Stores while the disk is full: whether that was refused. Nobody is held for ever.
+fn is_refused(rig: &mut Rig, round: usize, value: &str) -> bool {
+    if rig.send(&format!("set k{round} 0 0 {}\n{value}\n", value.len())) == Progress::Parked {
+        rig.keep();
+        rig.keep();
+        assert_ne!(rig.send(""), Progress::Parked, "round {round}");
+    }
+    rig.server().tend_log();
+    let reply = rig.receive();
+    assert!(reply == "STORED\n" || reply == "SERVER_ERROR disk full\n", "{reply:?}");
+    reply != "STORED\n"
+}
+
 #[test]
 fn a_full_disk_refuses_and_resumes_by_itself() {
     let mut rig = Rig::new("everysec");
@@ -43,16 +56,7 @@ fn a_full_disk_refuses_and_resumes_by_itself() {
     rig.disk.set_room(Some(0));
     let mut refused = 0;
     for round in 0..200 {
-        if rig.send(&format!("set k{round} 0 0 8000\n{value}\n")) == Progress::Parked {
-            // Parked requests are not held for ever either.
-            rig.keep();
-            rig.keep();
-            assert_ne!(rig.send(""), Progress::Parked, "round {round}");
-        }
-        rig.server().tend_log();
-        let reply = rig.receive();
-        refused += usize::from(reply == "SERVER_ERROR disk full\n");
-        assert!(reply == "STORED\n" || reply == "SERVER_ERROR disk full\n", "{reply:?}");
+        refused += usize::from(is_refused(&mut rig, round, &value));
         if refused > 2 {
             break;
         }
@@ -80,15 +84,7 @@ fn a_store_on_a_full_disk_holds_nobody_and_resumes_by_itself() {
     is_full.store(true, SeqCst);
     let mut refused = 0;
     for round in 0..300 {
-        if rig.send(&format!("set k{round} 0 0 900\n{value}\n")) == Progress::Parked {
-            rig.keep();
-            rig.keep();
-            assert_ne!(rig.send(""), Progress::Parked, "round {round}");
-        }
-        rig.server().tend_log();
-        let reply = rig.receive();
-        refused += usize::from(reply == "SERVER_ERROR disk full\n");
-        assert!(reply == "STORED\n" || reply == "SERVER_ERROR disk full\n", "{reply:?}");
+        refused += usize::from(is_refused(&mut rig, round, &value));
     }
     assert!(refused > 2);
     assert_eq!(rig.ask("get first\n"), "VALUE first 0 1\nv\nEND\n");

@@ -1,5 +1,6 @@
 //! The rules of log, memory and store at the level of whole groups: each test fails when its rule is taken away.
 mod clocks;
+mod delays;
 mod failures;
 mod races;
 mod room;

@@ -96,3 +96,24 @@ fn the_packages_scripts_are_scripts() {
         assert!(checked.success(), "{name}");
     }
 }
+
+#[test]
+fn the_containers_check_needs_no_name_and_sees_that_nobody_listens() {
+    let Some(_) = require("bash") else { return };
+    let text = fs::read_to_string(contrib("Dockerfile")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("HEALTHCHECK CMD ")).expect("a check");
+    let passes = |port: u16| {
+        let words: Vec<String> = serde_json::from_str(&line.replace("11211", &port.to_string())).unwrap();
+        let mut check = Command::new(&words[0]);
+        check.args(&words[1..]).stderr(std::process::Stdio::null()).status().unwrap().success()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    fs::write(&users, "ann:one\n").unwrap();
+    let asks = ["-p", "-1", "-U", "0", "--memory-only", "-Y", users.to_str().unwrap()];
+    let larder = Larder::launch(&asks).unwrap();
+    let port = larder.address().port();
+    assert!(passes(port), "{line}");
+    larder.kill();
+    assert!(!passes(port), "{line}");
+}

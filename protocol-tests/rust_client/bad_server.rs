@@ -3,9 +3,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::acceptor::Acceptor;
 use crate::wait;
 
 /// Longest wait for what a script waits for.
@@ -34,7 +34,7 @@ pub(super) enum Act {
 pub(super) struct BadServer {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    _acceptor: Acceptor,
 }
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ struct Shared {
     /// Connections whose script has ended.
     closed: AtomicUsize,
     accepted: AtomicUsize,
-    over: AtomicBool,
+    over: Arc<AtomicBool>,
 }
 
 impl BadServer {
@@ -54,22 +54,16 @@ impl BadServer {
     }
 
     pub(super) fn serve(listener: TcpListener, scripts: &[&[Act]]) -> BadServer {
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let scripts: Vec<Vec<Act>> = scripts.iter().map(|script| script.to_vec()).collect();
         let theirs = Arc::clone(&shared);
-        let acceptor = std::thread::spawn(move || {
-            for (number, stream) in listener.incoming().enumerate() {
-                if theirs.over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let script = scripts.get(number).or(scripts.last()).cloned().unwrap_or_default();
-                let shared = Arc::clone(&theirs);
-                shared.accepted.fetch_add(1, Ordering::SeqCst);
-                std::thread::spawn(move || shared.play(stream.unwrap(), &script));
-            }
+        let acceptor = Acceptor::start(listener, &shared.over, move |number| {
+            let script = scripts.get(number).or(scripts.last()).cloned().unwrap_or_default();
+            let shared = Arc::clone(&theirs);
+            shared.accepted.fetch_add(1, Ordering::SeqCst);
+            move |stream| shared.play(stream, &script)
         });
-        BadServer { address, shared, acceptor: Some(acceptor) }
+        BadServer { address: acceptor.address, shared, _acceptor: acceptor }
     }
 
     /// Everything that was heard on all connections.
@@ -86,17 +80,6 @@ impl BadServer {
     pub(super) fn wait_closed(&self, count: usize) {
         let closed = || (self.shared.closed.load(Ordering::SeqCst) >= count).then_some(());
         assert!(wait::until(PATIENCE, closed).is_some(), "{count} connections never closed");
-    }
-}
-
-impl Drop for BadServer {
-    fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::SeqCst);
-        // Wakes the acceptor.
-        let _ = TcpStream::connect(self.address);
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
     }
 }
 

@@ -295,6 +295,10 @@ impl Backend for Observed {
         self.dispatch.want_wake(worker);
     }
 
+    fn note_delay(&self, now: UnixMs, waited_s: u32) {
+        self.dispatch.note_delay(now, waited_s);
+    }
+
     fn wants_authentication(&self) -> bool {
         self.dispatch.wants_authentication()
     }

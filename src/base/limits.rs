@@ -288,6 +288,10 @@ pub const LOG_LINES_MAX: u32 = 10;
 pub const LOG_WINDOW_MS: u64 = 10_000;
 /// A request that took so long is worth a line of the log, milliseconds.
 pub const LOG_SLOW_MS: u64 = 100;
+/// A parked request that has waited so long is worth a line of the log, seconds.
+pub const PARKED_LONG_S: u32 = 5;
+/// There is at most one such line in so many seconds.
+pub const DELAY_TOLD_EVERY_S: u32 = 60;
 
 const _: () = assert!(LINE_BYTES_MAX > KEY_BYTES_MAX + 64, "a whole storage line fits");
 const _: () = assert!(READ_BYTES > u16::MAX as usize, "no datagram is longer");

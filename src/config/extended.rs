@@ -1,37 +1,8 @@
 //! memcached's extended options: `-o word,word=value`.
 
 use super::tls::Words;
+use super::workings::Workings;
 use super::{Shown, number};
-
-/// Words that steer workings of memcached which Larder has not.
-const WITHOUT_EFFECT: &[&str] = &[
-    "expirezero_does_not_evict",
-    "hash_algorithm",
-    "hashpower",
-    "hot_lru_pct",
-    "hot_max_factor",
-    "inline_ascii_resp",
-    "inline_ascii_response",
-    "maxconns_fast",
-    "no_drop_privileges",
-    "drop_privileges",
-    "no_hashexpand",
-    "no_inline_ascii_resp",
-    "no_maxconns_fast",
-    "num_napi_ids",
-    "read_buf_mem_limit",
-    "relaxed_privileges",
-    "resp_obj_mem_limit",
-    "sock_cookie_id",
-    "tail_repair_time",
-    "temporary_ttl",
-    "warm_lru_pct",
-    "warm_max_factor",
-    "watcher_logbuf_size",
-    "worker_logbuf_size",
-];
-/// How families of such words begin.
-const FAMILIES_WITHOUT_EFFECT: &[&str] = &["slab_", "no_slab_", "lru_", "no_lru_"];
 
 /// What `-o` says.
 #[derive(Debug, Default)]
@@ -42,6 +13,8 @@ pub(super) struct Extended {
     pub(super) shown: Shown,
     /// What it says of TLS.
     pub(super) tls: Words,
+    /// What it says of workings that there are none of.
+    pub(super) workings: Workings,
     /// For the log.
     pub(super) notes: Vec<String>,
 }
@@ -49,7 +22,7 @@ pub(super) struct Extended {
 /// Reads all lists of `-o`, in order.
 pub(super) fn read(lists: &[String]) -> Result<Extended, String> {
     let mut found = Extended::default();
-    for word in lists.iter().flat_map(|list| list.split(',')).filter(|word| !word.is_empty()) {
+    for word in lists.iter().flat_map(|list| list.split_terminator(',')) {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         match name {
             "no_lru_crawler" => found.shown.crawler = false,
@@ -60,11 +33,8 @@ pub(super) fn read(lists: &[String]) -> Result<Extended, String> {
             "no_modern" => (found.shown.crawler, found.shown.maintainer) = (false, false),
             "modern" => (found.shown.crawler, found.shown.maintainer) = (true, true),
             "idle_timeout" => found.idle_timeout_s = idle_timeout_s(value)?,
-            _ if name.starts_with("ext_") => found.notes.push(format!(
-                "-o {word} has no effect: what does not fit into memory is kept in the data directory"
-            )),
             _ if name.starts_with("ssl_") => found.tls.take(name, value)?,
-            _ if is_without_effect(name) => found.notes.push(format!("-o {word} has no effect here")),
+            _ if found.workings.take(name, value)? => found.notes.push(without_effect(word)),
             _ => {
                 return Err(format!(
                     "-o {word}: no such option; leave it out, or write idle_timeout=SECONDS"
@@ -75,8 +45,13 @@ pub(super) fn read(lists: &[String]) -> Result<Extended, String> {
     Ok(found)
 }
 
-fn is_without_effect(name: &str) -> bool {
-    WITHOUT_EFFECT.contains(&name) || FAMILIES_WITHOUT_EFFECT.iter().any(|family| name.starts_with(family))
+fn without_effect(word: &str) -> String {
+    if word.starts_with("ext_") {
+        return format!(
+            "-o {word} has no effect: what does not fit into memory is kept in the data directory"
+        );
+    }
+    format!("-o {word} has no effect here")
 }
 
 /// 0 is never.

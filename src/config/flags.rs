@@ -233,6 +233,9 @@ pub struct Flags {
     /// Accepted, no effect
     #[arg(short = 'n', long, value_name = "BYTES")]
     pub slab_min_size: Option<String>,
+    /// Accepted, no effect
+    #[arg(short = 'N', long, value_name = "NUM")]
+    pub napi_ids: Option<String>,
     /// Accepted, no effect: data is kept in --data-dir
     #[arg(short = 'e', long, value_name = "FILE")]
     pub memory_file: Option<PathBuf>,

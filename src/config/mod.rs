@@ -21,6 +21,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod workings;
 
 use std::ffi::OsString;
 use std::io;

@@ -19,6 +19,19 @@ pub(super) fn within_or(
     text.map_or(Ok(default), |text| within(flag, text, range))
 }
 
+/// The number `text` of the flag `flag`, a fraction too: above `above` and not above `most`.
+pub(super) fn decimal(flag: &str, text: &str, above: f64, most: f64) -> Result<(), String> {
+    if text.parse::<f64>().is_ok_and(|number| number > above && number <= most) {
+        return Ok(());
+    }
+    let bounds = match (above.is_finite(), most.is_finite()) {
+        (true, true) => format!(" above {above} and not above {most}"),
+        (true, false) => format!(" above {above}"),
+        _ => String::new(),
+    };
+    Err(format!("{flag} {text}: write a number{bounds}"))
+}
+
 /// A size: bytes, or with k, m or g in units of 1024, 1024^2 or 1024^3 bytes. `None` when it is not one, or too large
 /// for 64 bits.
 pub(super) fn size(text: &str) -> Option<u64> {

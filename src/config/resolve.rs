@@ -3,9 +3,10 @@
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
+use super::extended::{self, Extended};
 use super::{
     Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, Listen, ListenAddr, Machine, Memory, Network,
-    PlacementChoice, Prefixes, Process, Protocol, Tls, UnixSocket, admin_port, extended, listen, number, tls,
+    PlacementChoice, Prefixes, Process, Protocol, Tls, UnixSocket, admin_port, listen, number, tls,
 };
 use crate::base::limits;
 use crate::base::space::{DiskLimit, OnFull};
@@ -15,6 +16,8 @@ use crate::route::{Hash, HashTag};
 const PORT_DEFAULT: u16 = 11211;
 const UNIX_MODE_DEFAULT: u32 = 0o700;
 const DATA_DIR_DEFAULT: &str = "larder-data";
+/// What memcached gives the smallest items for key, value and flags; only to judge what is said of slabs.
+const SLAB_ITEM_BYTES_DEFAULT: u64 = 48;
 const DELIMITER_DEFAULT: u8 = b':';
 const VERBOSITY_MAX: u8 = 3;
 const BYTES_PER_MB: u64 = 1024 * 1024;
@@ -22,6 +25,7 @@ const BYTES_PER_MB: u64 = 1024 * 1024;
 /// Checks and types everything.
 pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String> {
     let extended = extended::read(&flags.extended)?;
+    slabs(&flags, &extended)?;
     let mut notes = extended.notes;
     let tls = tls::resolve(extended.tls, &flags, machine, &mut notes)?;
     let network = network(&flags, extended.idle_timeout_s, tls, machine)?;
@@ -43,6 +47,17 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
     })
 }
 
+/// What is said of slabs, which there are none of: refused where memcached refuses it.
+fn slabs(flags: &Flags, extended: &Extended) -> Result<(), String> {
+    if let Some(text) = flags.slab_growth_factor.as_deref() {
+        number::decimal("-f", text, 1.0, f64::INFINITY)?;
+    }
+    let sizes = 1..=i32::MAX as u64;
+    let item_bytes_min =
+        number::within_or("-n", flags.slab_min_size.as_deref(), sizes, SLAB_ITEM_BYTES_DEFAULT)?;
+    extended.workings.agree(item_bytes_min, extended.shown.maintainer)
+}
+
 fn network(
     flags: &Flags,
     idle_timeout_s: Option<u32>,
@@ -50,7 +65,11 @@ fn network(
     machine: &Machine,
 ) -> Result<Network, String> {
     let listen = tcp(flags, tls.as_ref())?;
-    let threads = limits::THREADS_DEFAULT_MAX.min(machine.cores).max(1);
+    let by_default = limits::THREADS_DEFAULT_MAX.min(machine.cores).max(1);
+    let threads = count("-t", flags.threads.as_deref(), limits::THREADS_MAX, by_default)?;
+    // Without -t as many as memcached would have.
+    let napi_ids_max = if flags.threads.is_some() { threads } else { limits::THREADS_DEFAULT_MAX };
+    count("-N", flags.napi_ids.as_deref(), napi_ids_max, 1)?;
     Ok(Network {
         listen,
         datagrams: udp(flags, tls.as_ref())?,
@@ -61,7 +80,7 @@ fn network(
             i32::MAX as usize,
             limits::BACKLOG_DEFAULT as usize,
         )? as u32,
-        threads: count("-t", flags.threads.as_deref(), limits::THREADS_MAX, threads)?,
+        threads,
         connections_max: count(
             "-c",
             flags.conn_limit.as_deref(),
@@ -314,8 +333,8 @@ fn protocol(flags: &Flags, machine: &Machine) -> Result<Protocol, String> {
             Err("-S: there are no users; write -Y FILE too, with lines of the form user:password".into())
         }
         (true, false, _) => Ok(Protocol::Binary),
-        (false, true, Protocol::Binary) => {
-            Err("-Y: clients of the binary protocol authenticate by SASL; write -S too".into())
+        (false, true, _) if !matches!(flags.protocol.as_deref(), None | Some("ascii")) => {
+            Err("-Y: clients of the binary protocol authenticate by SASL; write -S too, or -B ascii".into())
         }
         (false, true, _) => Ok(Protocol::Ascii),
         (true, true, _) | (false, false, _) => Ok(asked),
@@ -375,6 +394,7 @@ fn without_effect(flags: &Flags, network: &Network, keep: &Keep) -> Vec<String> 
         (flags.enable_largepages, "-L has no effect here"),
         (flags.slab_growth_factor.is_some(), "-f has no effect: there are no slabs"),
         (flags.slab_min_size.is_some(), "-n has no effect: there are no slabs"),
+        (flags.napi_ids.is_some(), "-N has no effect: connections go to the workers in turn"),
         (keeps_data && flags.memory_file.is_some(), "-e has no effect: data is kept in the data directory"),
         (
             !keeps_data && flags.memory_file.is_some(),

@@ -193,6 +193,10 @@ impl<B: Backend> Backend for Restrained<'_, B> {
         self.backend.is_stopped()
     }
 
+    fn note_delay(&self, now: UnixMs, waited_s: u32) {
+        self.backend.note_delay(now, waited_s);
+    }
+
     fn wants_authentication(&self) -> bool {
         self.backend.wants_authentication()
     }

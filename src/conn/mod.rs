@@ -56,6 +56,9 @@ pub trait Backend: Send + Sync {
     /// Whether the log has failed: nothing above [`Backend::safe_lsn`] will ever be safe.
     fn is_stopped(&self) -> bool;
 
+    /// A parked request has waited long, seconds: whoever runs the server may be told why.
+    fn note_delay(&self, now: UnixMs, waited_s: u32);
+
     /// Whether a client must authenticate before anything else (`-Y`).
     fn wants_authentication(&self) -> bool;
 }

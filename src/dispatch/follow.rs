@@ -17,7 +17,10 @@ use crate::proto::{Event, Form, Kinds, texts};
 pub(super) enum Sight {
     /// A hit, and the length of its value.
     Hit(usize),
-    Stored,
+    /// A hit of what this command has made.
+    Made,
+    /// Stored, and the length of the whole value.
+    Stored(usize),
     NotStored,
     Exists,
     NotFound,
@@ -30,8 +33,9 @@ pub(super) enum Sight {
 impl Sight {
     pub(super) fn of(reply: &Reply<'_>) -> Sight {
         match reply {
+            Reply::Hit(hit) if hit.created => Sight::Made,
             Reply::Hit(hit) | Reply::Inspected(hit) => Sight::Hit(hit.item.value.bytes().len()),
-            Reply::Stored(_) => Sight::Stored,
+            Reply::Stored(changed) => Sight::Stored(changed.value_bytes),
             Reply::NotStored => Sight::NotStored,
             Reply::Exists => Sight::Exists,
             Reply::Miss | Reply::NotFound => Sight::NotFound,
@@ -45,13 +49,13 @@ impl Sight {
     /// What became of a store, in memcached's words.
     fn status(self) -> Option<&'static str> {
         Some(match self {
-            Sight::Stored => "stored",
+            Sight::Stored(_) => "stored",
             Sight::NotStored => "not_stored",
             Sight::Exists => "exists",
             Sight::NotFound => "not_found",
             Sight::TooLarge => "too_large",
             Sight::OutOfMemory => "no_memory",
-            Sight::Hit(_) | Sight::Deleted | Sight::Other => return None,
+            Sight::Hit(_) | Sight::Made | Sight::Deleted | Sight::Other => return None,
         })
     }
 }
@@ -85,11 +89,12 @@ impl Dispatch {
         let tell = |event: &Event<'_>| self.registry.watchers.tell(event, asked.now, connection);
         match if matches!(asked.op, Op::Get(_)) { sight } else { met } {
             Sight::Hit(value_bytes) => tell(&Event::Get { key, value_bytes: Some(value_bytes) }),
-            Sight::NotFound => tell(&Event::Get { key, value_bytes: None }),
+            Sight::NotFound | Sight::Made => tell(&Event::Get { key, value_bytes: None }),
             _ => {}
         }
         match (asked.op, sight) {
-            (Op::Delete(_), Sight::Deleted) => {
+            // What is only marked stale is not deleted.
+            (Op::Delete(delete), Sight::Deleted) if !delete.invalidate || delete.clear_value => {
                 let verb = if matches!(form, Form::Meta(_)) { "md" } else { "delete" };
                 let value_bytes = if let Sight::Hit(value_bytes) = met { value_bytes } else { 0 };
                 tell(&Event::Deleted { key, verb, value_bytes });
@@ -98,7 +103,9 @@ impl Dispatch {
                 let Some(status) = sight.status() else { return };
                 let verb = verb(store.mode, store.compare.is_some());
                 let ttl_s = store.exptime.deadline(asked.now).remaining_s(asked.now).unwrap_or(0);
-                tell(&Event::Store { key, status, verb, ttl_s, value_bytes: store.value.len() });
+                let offered_bytes = store.value.len();
+                let value_bytes = if let Sight::Stored(whole) = sight { whole } else { offered_bytes };
+                tell(&Event::Store { key, status, verb, ttl_s, value_bytes });
             }
             (Op::Oversized { .. }, Sight::TooLarge) => {
                 tell(&Event::Store { key, status: "too_large", verb: "set", ttl_s: 0, value_bytes: 0 });
@@ -156,7 +163,7 @@ impl Onlooker for Dispatch {
 /// What `stats detail` counts a command as.
 fn deed(op: &Op<'_>, sight: Sight) -> Option<Deed> {
     match op {
-        Op::Get(_) => Some(Deed::Get { is_hit: matches!(sight, Sight::Hit(_)) }),
+        Op::Get(_) => Some(Deed::Get { is_hit: matches!(sight, Sight::Hit(_) | Sight::Made) }),
         Op::Store(_) | Op::Oversized { .. } => Some(Deed::Set),
         Op::Delete(_) => Some(Deed::Delete),
         _ => None,

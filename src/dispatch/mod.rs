@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::base::command::{Command, Key, Op};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Reply;
+use crate::base::time::UnixMs;
 use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::group::{Asked, Busy, Group, Shared};
@@ -130,6 +131,12 @@ impl Backend for Dispatch {
 
     fn want_wake(&self, worker: usize) {
         self.control.want_wake(worker);
+    }
+
+    fn note_delay(&self, now: UnixMs, waited_s: u32) {
+        if let Some(delay) = self.shared.delay_to_tell(now) {
+            log::warn!("a request has waited for {waited_s} s: {delay}");
+        }
     }
 
     fn wants_authentication(&self) -> bool {

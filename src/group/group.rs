@@ -1,6 +1,6 @@
 //! A command comes in, a reply and an LSN go out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -55,6 +55,8 @@ pub struct Shared {
     pub disk_use: DiskUse,
     /// Reads that workers do not wait for.
     pub readers: Readers,
+    /// When somebody was told last why requests wait, unix seconds; 0 for never.
+    pub delay_told_s: AtomicU32,
 }
 
 impl Shared {
@@ -67,7 +69,7 @@ impl Shared {
         self.log.get().map(Arc::as_ref)
     }
 
-    fn is_pressed(&self) -> bool {
+    pub(super) fn is_pressed(&self) -> bool {
         self.log.get().is_some()
             && self.budget.dirty_used() as u64 > self.dirty_bytes_max.load(Ordering::Relaxed)
     }

@@ -17,6 +17,7 @@
 pub mod checkpoint;
 pub mod compaction;
 mod count;
+pub mod delay;
 pub mod disk_limit;
 pub mod eviction;
 pub mod figures;

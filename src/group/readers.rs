@@ -102,6 +102,11 @@ impl Readers {
         self.pace.note(took);
     }
 
+    /// Whether keys wait to be read.
+    pub(super) fn have_work(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     fn are_wanted(&self) -> bool {
         self.pace.is_slow() && self.wakers.get().is_some()
     }

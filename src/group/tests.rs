@@ -48,6 +48,7 @@ fn group(store: Option<Store>) -> Group {
         dirty_bytes_max: AtomicU64::new(u64::MAX),
         timings: Default::default(),
         trouble: Default::default(),
+        delay_told_s: Default::default(),
         disk_use: Default::default(),
         readers: Default::default(),
     };
@@ -254,4 +255,12 @@ fn a_slow_store_is_read_ahead_of_those_who_ask() {
     });
     (0..64).for_each(|_| readers.note(Duration::ZERO));
     assert_eq!(get(&cold[3]), Ok(true), "a store that is not slow any more is read at once");
+}
+
+#[test]
+fn who_waits_for_room_on_the_disk_is_told_so() {
+    let group = group(None);
+    assert_eq!(group.shared.delay(NOW), delay::Delay::Group);
+    group.shared.trouble.set_making_room();
+    assert_eq!(group.shared.delay(NOW), delay::Delay::Room);
 }

@@ -12,6 +12,7 @@ use slab::Slab;
 use super::client::{Peer, Reason};
 use super::datagrams::{BoundDatagrams, Datagrams};
 use super::door::Dialer;
+use super::parked::{self, Looks};
 use super::peers::Peers;
 use super::stream::Accepted;
 use super::{WAKE, Wake, poll_and_wake};
@@ -54,6 +55,7 @@ pub struct Worker<B> {
     /// Connections whose replies wait for the end of the turn, or for an LSN.
     waiting: Vec<usize>,
     parked: Vec<usize>,
+    parked_looks: Looks,
     /// Connections that are told events.
     watching: Vec<usize>,
     scratch: Vec<u8>,
@@ -129,6 +131,7 @@ impl<B: Backend + Owner> Worker<B> {
             again: Vec::new(),
             waiting: Vec::new(),
             parked: Vec::new(),
+            parked_looks: Looks::default(),
             watching: Vec::new(),
             scratch: vec![0; READ_BYTES],
             spares: Spares::default(),
@@ -170,12 +173,18 @@ impl<B: Backend + Owner> Worker<B> {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.stop.load(Ordering::Acquire) {
-            match self.poll.poll(&mut events, self.pause()) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            self.turn(&events);
+            self.wait_and_turn(&mut events)?;
         }
+        Ok(())
+    }
+
+    /// Waits for something to do, and does it.
+    pub(super) fn wait_and_turn(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, self.pause()) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        self.turn(events);
         Ok(())
     }
 
@@ -217,6 +226,9 @@ impl<B: Backend + Owner> Worker<B> {
         self.close_idle(now);
         if !self.greeting.is_empty() {
             self.close_overdue(now);
+        }
+        if !self.parked.is_empty() {
+            self.tell_of_delays(now);
         }
     }
 
@@ -485,6 +497,19 @@ impl<B: Backend + Owner> Worker<B> {
         self.backend.repin(peer.pinned_bytes, 0);
     }
 
+    /// Has it told when parked requests have waited long: looks about once a second.
+    #[cold]
+    fn tell_of_delays(&mut self, now: UnixMs) {
+        if !self.parked_looks.is_due(now) {
+            return;
+        }
+        let parked = self.parked.iter().filter_map(|key| self.peers.get(*key));
+        let read_at_s = parked.map(|peer| peer.entry.last_request_s.load(Ordering::Relaxed));
+        if let Some(waited_s) = parked::longest_wait_s(now, read_at_s) {
+            self.backend.note_delay(now, waited_s);
+        }
+    }
+
     /// Closes connections that take too long to agree on TLS, about once a second. Until they have, none has a request.
     #[cold]
     fn close_overdue(&mut self, now: UnixMs) {
@@ -508,7 +533,8 @@ impl<B: Backend + Owner> Worker<B> {
         }
     }
 
-    /// Closes connections that have been silent for too long, about once a second.
+    /// Closes connections that have been silent for too long, about once a second. One whose request is put off is not
+    /// silent: it is not listened to.
     fn close_idle(&mut self, now: UnixMs) {
         let limit_s = self.settings.idle_timeout_s;
         if limit_s == 0 || self.idle_checked_s == now.seconds() {
@@ -517,6 +543,7 @@ impl<B: Backend + Owner> Worker<B> {
         self.idle_checked_s = now.seconds();
         let is_idle = |peer: &Peer| {
             !peer.watches
+                && peer.progress != Progress::Parked
                 && now.seconds().saturating_sub(peer.entry.last_request_s.load(Ordering::Relaxed)) > limit_s
         };
         let idle: Vec<usize> =

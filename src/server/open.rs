@@ -311,6 +311,7 @@ fn shared(config: &Config, server: u16, ceiling: Version, timings: Arc<Timings>)
         dirty_bytes_max: AtomicU64::new(config.memory.bytes / DIRTY_PART),
         timings,
         trouble: Default::default(),
+        delay_told_s: Default::default(),
         disk_use: Default::default(),
         readers: Default::default(),
     }

@@ -10,13 +10,10 @@
 //! has answered before depends on how the bytes arrive.
 //!
 //! `LARDER_LONG=1` sends 100,000 pipelines instead of a thousand; `LARDER_SEED` names another seed.
-use std::net::SocketAddr;
 use std::path::Path;
-use std::thread;
 
 use super::Frame;
-use crate::oracle::Oracle;
-use crate::process::Larder;
+use crate::beside::{self, Both, LANES};
 use crate::skips::{self, say};
 
 mod generate;
@@ -31,8 +28,6 @@ const SEED: u64 = 80;
 const PIPELINES: u64 = 1_000;
 /// See [`PIPELINES`].
 const PIPELINES_LONG: u64 = 100_000;
-/// Streams of pipelines, each with servers of its own: what one flushes is no other's.
-const LANES: u64 = 2;
 /// The clocks of the servers tick, and memcached's threads hold items for moments: a difference counts when it is met
 /// so many times in a row.
 const TRIES: usize = 3;
@@ -41,9 +36,7 @@ const SHOWN: usize = 20;
 
 /// Two servers and what was met.
 struct Lane {
-    larder: Larder,
-    memcached: Oracle,
-    _folder: tempfile::TempDir,
+    servers: Both,
     pipelines: u64,
     frames: u64,
     alone: u64,
@@ -54,21 +47,13 @@ struct Lane {
 
 impl Lane {
     fn start(memcached: &Path) -> Lane {
-        let folder = tempfile::tempdir().unwrap();
-        // One group: a cas is unique among the keys of a group, and here it stands for its place in a row.
-        let larder = Larder::start(&folder.path().join("data"), &["--groups", "1", "-t", "1"]).unwrap();
-        let memcached = Oracle::start(memcached, &["-t".into(), "1".into()]).unwrap();
         let (met, failures) = (vec![0; KNOWN.len()], Vec::new());
-        Lane { larder, memcached, _folder: folder, pipelines: 0, frames: 0, alone: 0, met, failures }
-    }
-
-    fn addresses(&self) -> (SocketAddr, SocketAddr) {
-        (self.larder.address(), self.memcached.address())
+        Lane { servers: Both::start(memcached), pipelines: 0, frames: 0, alone: 0, met, failures }
     }
 
     /// What the two say when they differ.
     fn difference(&self, pipeline: &Pipeline) -> Option<(pair::Said, pair::Said)> {
-        let (larder, memcached) = self.addresses();
+        let (larder, memcached) = self.servers.addresses();
         let mut last = None;
         for _ in 0..TRIES {
             let said = (pair::ask(larder, pipeline), pair::ask(memcached, pipeline));
@@ -165,39 +150,25 @@ fn random_frames_are_answered_as_memcached_answers_them() {
     } else {
         PIPELINES
     };
-    let seed = std::env::var("LARDER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
-    let lanes: Vec<Lane> = thread::scope(|scope| {
-        let lane = |number: u64| {
-            let mut lane = Lane::start(&memcached);
-            let mut generator = Generator::new(seed + number);
-            while lane.pipelines < count / LANES && lane.failures.len() < SHOWN {
-                lane.run(&generator.pipeline());
-            }
-            lane
-        };
-        let lanes: Vec<_> = (0..LANES).map(|number| scope.spawn(move || lane(number))).collect();
-        lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
+    let seed = beside::seed(SEED);
+    let lanes: Vec<Lane> = beside::run(|number| {
+        let mut lane = Lane::start(&memcached);
+        let mut generator = Generator::new(seed + number);
+        while lane.pipelines < count / LANES && lane.failures.len() < SHOWN {
+            lane.run(&generator.pipeline());
+        }
+        lane
     });
     let sum = |figure: fn(&Lane) -> u64| lanes.iter().map(figure).sum::<u64>();
-    let met: Vec<u64> = (0..KNOWN.len()).map(|at| lanes.iter().map(|lane| lane.met[at]).sum()).collect();
+    let met = beside::sums(lanes.iter().map(|lane| &lane.met));
     say(&format!(
-        "frames beside memcached: seeds {seed}..{}, {} pipelines of {} frames, {} units alone; {} of {} listed \
-         differences met, {} times",
+        "frames beside memcached: seeds {seed}..{}, {} pipelines of {} frames, {} units alone; {}",
         seed + LANES,
         sum(|lane| lane.pipelines),
         sum(|lane| lane.frames),
         sum(|lane| lane.alone),
-        met.iter().filter(|count| **count > 0).count(),
-        KNOWN.len(),
-        met.iter().sum::<u64>()
+        beside::counted(&met)
     ));
-    let failures: Vec<&str> = lanes.iter().flat_map(|lane| &lane.failures).map(String::as_str).collect();
-    assert!(failures.is_empty(), "{} differ:\n\n{}", failures.len(), failures.join("\n"));
-    let unmet: Vec<_> = KNOWN
-        .iter()
-        .zip(met)
-        .filter(|(_, met)| *met == 0)
-        .map(|(known, _)| (known.pattern, known.reason))
-        .collect();
-    assert!(unmet.is_empty(), "listed, but not met: {unmet:?}");
+    let listed = KNOWN.iter().map(|known| (known.pattern, known.reason));
+    beside::check(lanes.iter().flat_map(|lane| &lane.failures), listed, &met);
 }

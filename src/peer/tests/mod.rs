@@ -83,6 +83,19 @@ impl Pair {
         Pair::of(roster(facts(1), SECRET), roster(facts(2), SECRET))
     }
 
+    /// A pair whose asker knows who answers, but not the other way round: its greeting, and the proof that has not arrived.
+    fn greeted() -> (Pair, [Vec<u8>; 2]) {
+        let mut pair = Pair::new();
+        pair.ask(0, &set("a"));
+        pair.open();
+        let hello = pair.sent(usize::MAX);
+        pair.session.turn(&hello, 9, NOW, &pair.owner, &pair.answering);
+        let welcome = pair.answered(usize::MAX);
+        pair.desk.receive(2, &welcome, &pair.asking, 0).unwrap();
+        let proof = pair.sent(usize::MAX);
+        (pair, [hello, proof])
+    }
+
     fn of(asking: Roster, answering: Roster) -> Pair {
         let mut desk = Desk::default();
         desk.renew(&[2, 3]);
@@ -434,17 +447,10 @@ fn nothing_is_executed_before_the_secret_is_proved() {
         assert_eq!(session.turn(&question, 99, NOW, &owner, &answering), Progress::Closing, "for good");
     }
     // A proof that was overheard is worth nothing for the next challenge.
-    let mut pair = Pair::new();
-    pair.ask(0, &set("a"));
-    pair.open();
-    let hello = pair.sent(usize::MAX);
-    pair.session.turn(&hello, 9, NOW, &pair.owner, &pair.answering);
-    let welcome = pair.answered(usize::MAX);
-    pair.desk.receive(2, &welcome, &pair.asking, 0).unwrap();
-    let proof = pair.sent(usize::MAX);
+    let (mut pair, greeting) = Pair::greeted();
     pair.session = Session::new(0);
     assert_eq!(
-        pair.session.turn(&[hello, proof].concat(), 9, NOW, &pair.owner, &pair.answering),
+        pair.session.turn(&greeting.concat(), 9, NOW, &pair.owner, &pair.answering),
         Progress::Closing
     );
     assert!(pair.owner.heard.lock().unwrap().is_empty());
@@ -541,14 +547,7 @@ fn hostile_answers_close_the_connection() {
     huge.extend_from_slice(&(PEER_FRAME_BYTES_MAX as u32 + 1).to_le_bytes());
     huge.extend_from_slice(&[0; 8]);
     for bytes in [out_of_order, twice, question, huge, b"VALUE a 0 1\r\n".to_vec()] {
-        let mut pair = Pair::new();
-        pair.ask(0, &set("a"));
-        pair.open();
-        let hello = pair.sent(usize::MAX);
-        pair.session.turn(&hello, 9, NOW, &pair.owner, &pair.answering);
-        let welcome = pair.answered(usize::MAX);
-        pair.desk.receive(2, &welcome, &pair.asking, 0).unwrap();
-        pair.sent(usize::MAX);
+        let (mut pair, _) = Pair::greeted();
         assert!(pair.desk.receive(2, &bytes, &pair.asking, 0).is_err());
     }
 }

@@ -348,18 +348,21 @@ fn one_scan(store: &Store) -> Vec<u64> {
     versions
 }
 
+/// Three commits, and how many calls of the disk they take where none fails.
+fn three_commits() -> (Script, u64) {
+    let script = Script::new(3);
+    let disk = SimDisk::new(Plan::Work);
+    let store = disk.open_store().unwrap();
+    for number in 1..=3 {
+        script.commit(&store, number).unwrap();
+    }
+    (script, disk.calls())
+}
+
 /// A failed call stops writes with its fault; what was committed is read on, and is there after a restart.
 #[test]
 fn a_failed_call_freezes_writes_and_reads_go_on() {
-    let script = Script::new(3);
-    let calls = {
-        let disk = SimDisk::new(Plan::Work);
-        let store = disk.open_store().unwrap();
-        for number in 1..=3 {
-            script.commit(&store, number).unwrap();
-        }
-        disk.calls()
-    };
+    let (script, calls) = three_commits();
     let mut frozen = 0;
     for at in 0..calls {
         let disk = SimDisk::new(Plan::FailOnce(at));
@@ -396,15 +399,7 @@ fn a_failed_call_freezes_writes_and_reads_go_on() {
 /// A full disk fails the commit and nothing else; with room again the same commit succeeds.
 #[test]
 fn a_full_disk_passes() {
-    let script = Script::new(3);
-    let calls = {
-        let disk = SimDisk::new(Plan::Work);
-        let store = disk.open_store().unwrap();
-        for number in 1..=3 {
-            script.commit(&store, number).unwrap();
-        }
-        disk.calls()
-    };
+    let (script, calls) = three_commits();
     let mut refused = 0;
     for at in 0..calls {
         let disk = SimDisk::new(Plan::Full(at));
