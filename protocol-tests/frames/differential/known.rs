@@ -114,9 +114,9 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         pattern: "01|11 + + 2G",
         frames: &[Example { body_bytes: Some(0x7fff_ffff), ..example(0x01, &[0; 8], "a", "x") }],
-        larder: &["0a 0000 @1; 01 0003 'Too large.' @2"],
+        larder: &["0a 0000 @1; 01 0004 'Invalid arguments' @2"],
         memcached: &["0a 0000 @1", ""],
-        reason: "the length of such a value is negative for memcached, which closes",
+        reason: "the length of such a value is negative for memcached, which closes; 1.6.45 answers first",
     },
     Known {
         pattern: "01 _ 'gone' _",

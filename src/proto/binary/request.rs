@@ -5,7 +5,7 @@ use super::{BinaryForm, REQUEST_MAGIC, Refusal, Verb};
 use crate::base::command::{
     Arith, Command, CountedAs, Delete, Direction, Get, Key, Op, Sasl, StatsTopic, Store, StoreMode,
 };
-use crate::base::limits::{AUTH_BYTES_MAX, KEY_BYTES_MAX, SASL_MECHANISM_BYTES_MAX};
+use crate::base::limits::{AUTH_BYTES_MAX, ITEM_BYTES_MAX, KEY_BYTES_MAX, SASL_MECHANISM_BYTES_MAX};
 use crate::base::time::Exptime;
 use crate::proto::{Form, Limits, Request, Step, admin};
 
@@ -32,6 +32,10 @@ pub fn decode<'a>(bytes: &'a [u8], is_authenticated: bool, limits: &Limits) -> S
     }
     let Some((header, body)) = Header::first(bytes) else { return need(HEADER_BYTES) };
     let Some(value_bytes) = header.value_bytes() else { return header.close_with(Status::UnknownCommand) };
+    // No item is so long: a length that is a lie. As memcached 1.6.45 has it; 1.6.18 takes it for a negative one.
+    if header.body_bytes > ITEM_BYTES_MAX {
+        return header.close_with(Status::Invalid);
+    }
     let known = Verb::of(header.opcode);
     if limits.sasl && !is_authenticated && !known.is_some_and(|(verb, _)| verb.is_open()) {
         return header.close_with(Status::AuthFailure);

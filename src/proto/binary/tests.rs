@@ -93,6 +93,11 @@ fn lengths_that_lie() {
         &[
             (with_body_bytes(frame(0x00, &[], "k", "", 0), 0), "refuse 24+0 UnknownCommand and close"),
             (with_body_bytes(frame(0x01, &[0, 0], "k", "", 0), 8), "refuse 24+0 UnknownCommand and close"),
+            (
+                with_body_bytes(frame(0x01, &[0, 0], "k", "", 0), (1 << 30) + 1),
+                "refuse 24+0 Invalid and close",
+            ),
+            (with_body_bytes(frame(0xff, &[], "", "", 0), u32::MAX), "refuse 24+0 Invalid and close"),
             (frame(0x00, &[], &key, "", 0), "refuse 24+0 Invalid and close"),
             (frame(0x00, &[], "", "", 0), "refuse 24+0 Invalid and close"),
             (frame(0x00, &[0], "k", "", 0), "refuse 24+0 Invalid and close"),
@@ -110,12 +115,12 @@ fn lengths_that_lie() {
 
 #[test]
 fn a_value_that_is_too_large_is_answered_before_it_comes() {
-    let set = with_body_bytes(frame(0x11, &[0, 0], "k", "", 0), u32::MAX);
+    let set = with_body_bytes(frame(0x11, &[0, 0], "k", "", 0), 1 << 30);
     let append = with_body_bytes(frame(0x0e, &[], "k", "", 0), 2_000_001);
     check(
         &Limits::default(),
         &[
-            (set.clone(), "33+4294967286 k Oversized { drops_old: true } Set quiet abcd"),
+            (set.clone(), "33+1073741815 k Oversized { drops_old: true } Set quiet abcd"),
             (set[..32].to_vec(), "more 33"),
             (append, "25+2000000 k Oversized { drops_old: false } Append abcd"),
         ],
