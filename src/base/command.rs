@@ -100,6 +100,15 @@ impl<'a> Keys<'a> {
         let (key, rest) = text.split_at_checked(end)?;
         Some((key, Keys(rest)))
     }
+
+    /// All of them.
+    pub fn iter(mut self) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::from_fn(move || {
+            let (key, rest) = self.split_first()?;
+            self = rest;
+            Some(key)
+        })
+    }
 }
 
 /// What is asked of one key.

@@ -3,7 +3,8 @@
 //!
 //! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
-//! ask ([`users`]); what only frames ask (`binary`); which groups are other servers' ([`cluster`]).
+//! ask ([`users`]); what only frames ask (`binary`); what is fetched from memory
+//! ahead (`prefetch`); which groups are other servers' ([`cluster`]).
 //!
 //! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup, peer.
 //!
@@ -19,6 +20,7 @@ pub mod cluster;
 pub mod dump;
 mod follow;
 mod own;
+mod prefetch;
 pub mod prefixes;
 pub mod reads;
 pub mod stats;
