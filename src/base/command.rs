@@ -48,6 +48,13 @@ pub enum Command<'a> {
     Own(Own<'a>),
 }
 
+impl Command<'_> {
+    /// Whether it is about keys alone: then it changes nothing about how the next one is read.
+    pub fn is_about_keys(&self) -> bool {
+        matches!(self, Command::Keyed(..) | Command::Read(..))
+    }
+}
+
 /// Commands of Larder's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own<'a> {

@@ -35,10 +35,11 @@ use crate::base::reply::Reply;
 use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::group::{Asked, Busy, Group, Shared};
-use crate::proto::{self, Form, Request};
+use crate::proto::{self, Form, Request, Step};
 use crate::route::Placement;
 use cluster::Way;
 use follow::Sight;
+use prefetch::first_key;
 
 /// What the assembly gives the dispatch beside the groups.
 pub trait Control: Send + Sync {
@@ -96,6 +97,10 @@ pub struct Dispatch {
 impl Backend for Dispatch {
     fn limits(&self) -> &proto::Limits {
         &self.limits
+    }
+
+    fn foresee<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>) {
+        self.fetch(steps.filter_map(first_key));
     }
 
     fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {

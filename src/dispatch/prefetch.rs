@@ -4,8 +4,10 @@
 //! waits for all reads before it, but not for what is merely fetched. Where there is no such instruction nothing happens.
 
 use super::Dispatch;
+use crate::base::command::Command;
 use crate::base::limits::BATCH_REQUESTS;
 use crate::group::Group;
+use crate::proto::Step;
 
 impl Dispatch {
     /// Has the processor fetch the entries of these keys, of the first [`BATCH_REQUESTS`]. First all buckets, then all
@@ -18,5 +20,15 @@ impl Dispatch {
         for (group, hash) in looks.into_iter().flatten() {
             group.fetch_entry(hash);
         }
+    }
+}
+
+/// The first key of a request, if it is about keys. A read of many sees to the others itself.
+pub(super) fn first_key<'a>(step: &'a Step<'a>) -> Option<&'a [u8]> {
+    let Step::Request { request, .. } = step else { return None };
+    match &request.command {
+        Command::Keyed(key, _) => Some(&key.bytes),
+        Command::Read(keys, _) => keys.split_first().map(|(key, _)| key),
+        _ => None,
     }
 }
