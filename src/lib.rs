@@ -49,7 +49,8 @@
 //!
 //! # One `get`
 //!
-//! 1. to 3. as above, but `dispatch/reads.rs`, `Dispatch::read`, goes from key to key.
+//! 1. to 3. as above, but `dispatch/reads.rs`, `Dispatch::read`, goes from key to key. What many keys or requests will
+//!    look at is fetched from memory before the first is looked up: `dispatch/prefetch.rs`.
 //! 4. `Group::submit`: found in memory, the value is copied into the outbox (large ones by reference). Not in memory,
 //!    and not everything is: the lock is let go, `Store::read` reads the snapshot, and the row is taken into memory if
 //!    nothing has changed meanwhile. While such reads are slow, `group/readers.rs` does them and the request waits.

@@ -19,7 +19,7 @@ use crate::base::time::{Clock, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::dispatch::Dispatch;
 use crate::peer::{Answered, Owner, Question};
-use crate::proto::{self, Request};
+use crate::proto::{self, Request, Step};
 
 /// One request in so many is sampled, on average.
 pub(super) const SAMPLED_EVERY: u32 = 256;
@@ -251,6 +251,10 @@ fn slow_line(class: Class, key: &[u8], took: Duration) -> Option<String> {
 impl Backend for Observed {
     fn limits(&self) -> &proto::Limits {
         self.dispatch.limits()
+    }
+
+    fn foresee<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>) {
+        self.dispatch.foresee(steps);
     }
 
     #[inline]

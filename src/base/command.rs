@@ -48,6 +48,13 @@ pub enum Command<'a> {
     Own(Own<'a>),
 }
 
+impl Command<'_> {
+    /// Whether it is about keys alone: then it changes nothing about how the next one is read.
+    pub fn is_about_keys(&self) -> bool {
+        matches!(self, Command::Keyed(..) | Command::Read(..))
+    }
+}
+
 /// Commands of Larder's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own<'a> {
@@ -99,6 +106,15 @@ impl<'a> Keys<'a> {
         let end = position_of(b' ', text).unwrap_or(text.len());
         let (key, rest) = text.split_at_checked(end)?;
         Some((key, Keys(rest)))
+    }
+
+    /// All of them.
+    pub fn iter(mut self) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::from_fn(move || {
+            let (key, rest) = self.split_first()?;
+            self = rest;
+            Some(key)
+        })
     }
 }
 

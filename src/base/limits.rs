@@ -82,6 +82,9 @@ pub const SPARE_BUFFERS_MAX: usize = 64;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one connection may make in one turn (`-R`) before the others are served.
 pub const TURN_REQUESTS_DEFAULT: usize = 20;
+/// Requests of one connection, or keys of one request, whose entries are fetched from memory at once: more, and the
+/// first would leave the nearest cache again before they are looked at.
+pub const BATCH_REQUESTS: usize = 16;
 /// Keys of one request that are looked up in one turn before the others are served: each may cost a read of the disk.
 pub const TURN_KEYS_MAX: usize = 1024;
 /// Connections (`-c`): default and bound.

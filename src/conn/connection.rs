@@ -1,12 +1,19 @@
 //! The course of one connection: bytes, requests, replies.
 
-use crate::base::limits::{KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX};
+use arrayvec::ArrayVec;
+
+use crate::base::limits::{BATCH_REQUESTS, KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
 use crate::proto::{self, Step};
 
 use super::{Ask, Backend, Outbox, Session, Verdict};
+
+/// What is read before the one in front of it is answered.
+type Batch<'a> = ArrayVec<Step<'a>, AHEAD_REQUESTS>;
+
+const AHEAD_REQUESTS: usize = BATCH_REQUESTS - 1;
 
 /// One connection. It never blocks and never fails: what cannot go on says so in its [`Progress`].
 #[derive(Debug, Default)]
@@ -88,57 +95,93 @@ impl Connection {
         now: UnixMs,
         backend: &impl Backend,
     ) -> (usize, Progress) {
-        let mut taken = 0;
+        let (mut taken, mut left) = (0, requests_max);
         self.need_bytes = 0;
         let mut searched = std::mem::take(&mut self.searched_bytes);
-        for _ in 0..requests_max {
+        let mut batch = Batch::new();
+        while left > 0 {
             taken += self.swallow(bytes.len() - taken);
             let rest = bytes.get(taken..).unwrap_or_default();
             if rest.is_empty() {
                 return (taken, Progress::Idle);
             }
-            if self.outbox.unsent_bytes() >= OUTBOX_BYTES_MAX {
-                return (taken, Progress::Blocked);
+            let first = self.decode(rest, std::mem::take(&mut searched), backend);
+            batch.clear();
+            self.read_ahead(behind(&first, rest), left - 1, backend, &mut batch);
+            let steps = std::iter::once(&first).chain(&batch);
+            if !batch.is_empty() {
+                backend.foresee(steps.clone());
             }
-            let step = self.decode(rest, std::mem::take(&mut searched), backend);
-            match step {
-                Step::NeedMore { total, searched } => {
-                    self.need_bytes = total;
-                    self.searched_bytes = searched;
-                    return (taken, Progress::Idle);
+            left -= 1 + batch.len();
+            for step in steps {
+                if self.outbox.unsent_bytes() >= OUTBOX_BYTES_MAX {
+                    return (taken, Progress::Blocked);
                 }
-                Step::Request { request, length, swallow } => {
-                    let mut ask = Ask { now, resume: self.resume, session: &mut self.session };
-                    let verdict = backend.execute(&request, &mut ask, &mut self.outbox);
-                    if let Some(stop) = self.stop_at(verdict) {
-                        return (taken, stop);
-                    }
-                    taken += length;
-                    self.swallow_bytes = swallow;
-                }
-                Step::Reject { reply, length, swallow } => {
-                    self.outbox.put(reply);
-                    self.outbox.seal(Lsn::ZERO);
-                    taken += length;
-                    self.swallow_bytes = swallow;
-                }
-                Step::Refuse { refusal, length, swallow, closes } => {
-                    proto::binary::encode_refusal(&refusal, &mut self.outbox);
-                    self.outbox.seal(Lsn::ZERO);
-                    if closes {
-                        (self.closing, self.refused) = (true, true);
-                        return (bytes.len(), Progress::Closing);
-                    }
-                    taken += length;
-                    self.swallow_bytes = swallow;
-                }
-                Step::Close => {
-                    (self.closing, self.refused) = (true, true);
-                    return (bytes.len(), Progress::Closing);
+                match self.take(step, now, backend) {
+                    Ok(length) => taken += length,
+                    Err(Progress::Closing) if self.refused => return (bytes.len(), Progress::Closing),
+                    Err(stop) => return (taken, stop),
                 }
             }
         }
         (taken, if taken < bytes.len() { Progress::Again } else { Progress::Idle })
+    }
+
+    /// Reads what the bytes begin with as far as that does not depend on how it is answered.
+    fn read_ahead<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        requests_max: usize,
+        backend: &impl Backend,
+        batch: &mut Batch<'b>,
+    ) {
+        let mut rest = bytes;
+        while !rest.is_empty() && batch.len() < requests_max.min(AHEAD_REQUESTS) {
+            let step = self.decode(rest, 0, backend);
+            rest = behind(&step, rest);
+            batch.push(step);
+        }
+    }
+
+    /// Answers what was read: how many bytes it took, or why the turn ends before it.
+    #[inline]
+    fn take(&mut self, step: &Step<'_>, now: UnixMs, backend: &impl Backend) -> Result<usize, Progress> {
+        match *step {
+            Step::NeedMore { total, searched } => {
+                self.need_bytes = total;
+                self.searched_bytes = searched;
+                Err(Progress::Idle)
+            }
+            Step::Request { ref request, length, swallow } => {
+                let mut ask = Ask { now, resume: self.resume, session: &mut self.session };
+                let verdict = backend.execute(request, &mut ask, &mut self.outbox);
+                self.stop_at(verdict).map_or(Ok(()), Err)?;
+                self.swallow_bytes = swallow;
+                Ok(length)
+            }
+            Step::Reject { reply, length, swallow } => {
+                self.outbox.put(reply);
+                self.outbox.seal(Lsn::ZERO);
+                self.swallow_bytes = swallow;
+                Ok(length)
+            }
+            Step::Refuse { ref refusal, length, swallow, closes } => {
+                proto::binary::encode_refusal(refusal, &mut self.outbox);
+                self.outbox.seal(Lsn::ZERO);
+                if closes {
+                    return Err(self.refuse());
+                }
+                self.swallow_bytes = swallow;
+                Ok(length)
+            }
+            Step::Close => Err(self.refuse()),
+        }
+    }
+
+    /// Closes for something which cannot be answered: nothing that came with it is looked at.
+    fn refuse(&mut self) -> Progress {
+        (self.closing, self.refused) = (true, true);
+        Progress::Closing
     }
 
     fn decode<'b>(&mut self, bytes: &'b [u8], searched: usize, backend: &impl Backend) -> Step<'b> {
@@ -230,5 +273,16 @@ impl Connection {
     /// Whether nothing is read any more.
     pub fn is_closing(&self) -> bool {
         self.closing
+    }
+}
+
+/// The bytes behind a step that can be read before it is answered: none unless it is a request about keys.
+#[inline]
+fn behind<'b>(step: &Step<'_>, bytes: &'b [u8]) -> &'b [u8] {
+    match step {
+        Step::Request { request, length, swallow: 0 } if request.command.is_about_keys() => {
+            bytes.get(*length..).unwrap_or_default()
+        }
+        _ => &[],
     }
 }

@@ -12,7 +12,7 @@ use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
 use crate::proto::binary::{self, Status};
-use crate::proto::{Limits, Request, datagram, texts};
+use crate::proto::{Limits, Request, Step, datagram, texts};
 
 /// One request datagram under way. What it leaves unfinished is forgotten.
 #[derive(Debug)]
@@ -167,6 +167,10 @@ struct Restrained<'a, B> {
 impl<B: Backend> Backend for Restrained<'_, B> {
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn foresee<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>) {
+        self.backend.foresee(steps);
     }
 
     fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {

@@ -24,7 +24,7 @@ use std::any::Any;
 use crate::base::errand::Errand;
 use crate::base::lsn::Lsn;
 use crate::base::time::UnixMs;
-use crate::proto::Request;
+use crate::proto::{Request, Step};
 
 pub use connection::{Connection, Progress};
 pub use outbox::Outbox;
@@ -35,6 +35,9 @@ pub use watch::Watch;
 pub trait Backend: Send + Sync {
     /// What the codec must know.
     fn limits(&self) -> &crate::proto::Limits;
+
+    /// These are executed soon, in this order: what they will look at may be fetched. Nothing follows from it.
+    fn foresee<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>);
 
     /// Executes one request and writes its reply to `out`, sealing each part with the LSN that it observed. `resume`
     /// is 0, or what the last [`Verdict`] of this same request said.

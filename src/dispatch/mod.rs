@@ -3,7 +3,8 @@
 //!
 //! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
-//! ask ([`users`]); what only frames ask (`binary`); which groups are other servers' ([`cluster`]).
+//! ask ([`users`]); what only frames ask (`binary`); what is fetched from memory
+//! ahead (`prefetch`); which groups are other servers' ([`cluster`]).
 //!
 //! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup, peer.
 //!
@@ -19,6 +20,7 @@ pub mod cluster;
 pub mod dump;
 mod follow;
 mod own;
+mod prefetch;
 pub mod prefixes;
 pub mod reads;
 pub mod stats;
@@ -34,10 +36,11 @@ use crate::base::time::UnixMs;
 use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::group::{Asked, Busy, Group, Shared};
-use crate::proto::{self, Form, Request};
+use crate::proto::{self, Form, Request, Step};
 use crate::route::Placement;
 use cluster::Way;
 use follow::Sight;
+use prefetch::first_key;
 
 /// What the assembly gives the dispatch beside the groups.
 pub trait Control: Send + Sync {
@@ -95,6 +98,10 @@ pub struct Dispatch {
 impl Backend for Dispatch {
     fn limits(&self) -> &proto::Limits {
         &self.limits
+    }
+
+    fn foresee<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>) {
+        self.fetch(steps.filter_map(first_key));
     }
 
     fn execute(&self, request: &Request<'_>, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {

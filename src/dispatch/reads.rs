@@ -4,7 +4,7 @@ use super::Dispatch;
 use super::cluster::Way;
 use super::follow::Sight;
 use crate::base::command::{Get, Key, Keys, Op};
-use crate::base::limits::{OUTBOX_BYTES_MAX, TURN_KEYS_MAX};
+use crate::base::limits::{BATCH_REQUESTS, OUTBOX_BYTES_MAX, TURN_KEYS_MAX};
 use crate::base::reply::Reply;
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::{Asked, Busy};
@@ -29,12 +29,17 @@ impl Dispatch {
         }
         let op = Op::Get(*get);
         let mut rest = Keys(keys.0.get(ask.resume..).unwrap_or_default());
-        let mut looked_up = 0;
+        let (mut looked_up, mut fetched) = (0, 0);
         while let Some((key, next)) = rest.split_first() {
             let resume = keys.0.len() - rest.0.len();
             if out.unsent_bytes() >= OUTBOX_BYTES_MAX || looked_up >= TURN_KEYS_MAX {
                 return Verdict::Paused { resume };
             }
+            if fetched == 0 && !next.0.is_empty() {
+                self.fetch(rest.iter());
+                fetched = BATCH_REQUESTS;
+            }
+            fetched = fetched.saturating_sub(1);
             let id = self.placement.group(key);
             match self.way(id, ask, out) {
                 Way::Here => {}

@@ -215,6 +215,21 @@ impl Group {
         }
     }
 
+    /// A command about this key comes soon: has the processor fetch where its look begins. Nothing waits for it, nor for
+    /// the lock if another has it. What [`Group::fetch_entry`] takes.
+    #[inline]
+    pub fn fetch_bucket(&self, key: &[u8]) -> Option<u64> {
+        Some(self.core.try_lock()?.hot.fetch_bucket(key))
+    }
+
+    /// Has it fetch the entry too.
+    #[inline]
+    pub fn fetch_entry(&self, hash: u64) {
+        if let Some(core) = self.core.try_lock() {
+            core.hot.fetch_entry(hash);
+        }
+    }
+
     /// Removes what the first try met, and each one after it, until the command is done or refused.
     #[cold]
     fn overcome(

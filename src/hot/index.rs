@@ -8,6 +8,7 @@
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
+use prefetch_index::prefetch_index;
 
 use super::segment::{Segments, Slot};
 
@@ -159,6 +160,22 @@ impl Index {
     pub(super) fn find(&self, hash: u64, key: &[u8], segments: &Segments) -> Option<Slot> {
         let (bucket, place) = self.walk(hash, |slot| segments.key(slot) == Some(key))?;
         Some(self.buckets.get(bucket)?.slot(place))
+    }
+
+    /// Has the processor fetch the bucket that a look for a key of this hash begins with, and does not wait for it.
+    #[inline]
+    pub(super) fn fetch_bucket(&self, hash: u64) {
+        if let Some(bucket) = self.way(hash).next() {
+            prefetch_index(&self.buckets, bucket);
+        }
+    }
+
+    /// Has it fetch the entry that the bucket names: best when [`Index::fetch_bucket`] was called a while ago.
+    #[inline]
+    pub(super) fn fetch_entry(&self, hash: u64, segments: &Segments) {
+        let bucket = self.way(hash).next().and_then(|at| self.buckets.get(at));
+        let slot = bucket.and_then(|bucket| Some(bucket.slot(bucket.places(tag_of(hash)).next()?)));
+        segments.fetch(slot.unwrap_or(Slot::NONE));
     }
 
     /// Shows all slots whose keys have this hash.

@@ -151,6 +151,20 @@ impl Hot {
         self.index.find(self.index.hash(key), key, &self.segments)
     }
 
+    /// Has the processor fetch where a look for `key` begins, and does not wait for it. What [`Hot::fetch_entry`] takes.
+    #[inline]
+    pub fn fetch_bucket(&self, key: &[u8]) -> u64 {
+        let hash = self.index.hash(key);
+        self.index.fetch_bucket(hash);
+        hash
+    }
+
+    /// Has it fetch the entry too.
+    #[inline]
+    pub fn fetch_entry(&self, hash: u64) {
+        self.index.fetch_entry(hash, &self.segments);
+    }
+
     /// The entry at a slot that [`Hot::locate`] gave and no change has made invalid.
     #[inline]
     pub fn entry(&self, at: Slot) -> Entry<'_> {

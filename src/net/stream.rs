@@ -33,6 +33,7 @@ pub struct Accepted {
 
 impl Stream {
     /// Reads once.
+    #[inline]
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
