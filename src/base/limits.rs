@@ -276,6 +276,13 @@ pub const CLIENT_READ_BYTES: usize = 16 * 1024;
 pub const CLIENT_READ_BYTES_MAX: usize = 256 * 1024;
 /// A client's buffers above this size are given back when they are empty, bytes.
 pub const CLIENT_KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// The shortest interval at which a client fetches the map of a cluster, milliseconds.
+pub const CLIENT_MAP_INTERVAL_MS_MIN: u64 = 10;
+/// About how long after a hint that the map has changed a client fetches it, milliseconds: hints come in numbers, and
+/// this bounds what they cost.
+pub const CLIENT_MAP_PAUSE_MS: u64 = 250;
+/// The lines of a map that a client takes: more servers and ranges there cannot be.
+pub const CLIENT_MAP_LINES_MAX: usize = 1 + SERVER_ID_MAX as usize + GROUPS_MAX as usize;
 /// Connections that `larder bench` opens, each with a thread.
 pub const TOOL_CONNECTIONS_MAX: i64 = 2000;
 /// What one of them sends or asks for before it reads, bytes: a server that answers meanwhile must not be kept waiting.

@@ -83,6 +83,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod fanout;
+mod following;
 mod ketama;
 mod key_hash;
 mod meta;
@@ -91,6 +92,7 @@ mod options;
 mod reply;
 mod request;
 mod ring;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod tls;
