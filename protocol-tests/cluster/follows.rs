@@ -63,7 +63,11 @@ fn goes_to(client: &direct::Client, cluster: &Cluster, key: &str, address: Socke
         let fine = (0..COUNTED).filter(|_| client.get(key).is_ok()).count();
         (is_known && fine == COUNTED && forwarded(cluster) == before).then_some(())
     };
-    assert!(wait::until(PATIENCE, is_direct).is_some(), "{key} is not asked of {address}: {:?}", client.servers());
+    assert!(
+        wait::until(PATIENCE, is_direct).is_some(),
+        "{key} is not asked of {address}: {:?}",
+        client.servers()
+    );
 }
 
 /// Puts the proposed map in force: first where a group leaves.
@@ -81,16 +85,15 @@ fn a_client_follows_the_map_and_uses_a_server_that_was_added() {
     assert_eq!((client.servers().len(), client.map_version()), (3, Some(1)));
     let [to_two, to_new] = [TO_TWO, TO_NEW].map(|group| key_in(&cluster, group));
     let moving = [to_two.clone(), to_new.clone()];
-    let in_moving = |key: &String| [TO_TWO, TO_NEW].contains(&cluster.map.placement().group(key.as_bytes()).0);
+    let in_moving =
+        |key: &String| [TO_TWO, TO_NEW].contains(&cluster.map.placement().group(key.as_bytes()).0);
     let keys: Vec<String> = (0..60).map(|n| format!("k{n}")).filter(|key| !in_moving(key)).collect();
     let (is_over, threads_done) = (AtomicBool::new(false), AtomicUsize::new(0));
     let [client_port, peer_port] = ports(LOOPBACK, 2)[..] else { panic!("two ports") };
     thread::scope(|scope| {
         let _end = EndsWithTest(&is_over);
         for _ in 0..THREADS {
-            scope.spawn(|| {
-                threads_done.fetch_add(load(&client, &keys, &moving, &is_over), Ordering::SeqCst)
-            });
+            scope.spawn(|| threads_done.fetch_add(load(&client, &keys, &moving, &is_over), Ordering::SeqCst));
         }
         goes_to(&client, &cluster, &to_two, cluster.address(0));
         assert_eq!(forwarded(&cluster), 0, "a client that knows the map asks whom it concerns");
@@ -108,7 +111,8 @@ fn a_client_follows_the_map_and_uses_a_server_that_was_added() {
                 + "[[range]]\ngroups = \"1\"\nservers = [4]\n[[server]]\nid = 4\n"
                 + &format!("client = \"{LOOPBACK}:{client_port}\"\npeer = \"{LOOPBACK}:{peer_port}\"\n")
         });
-        cluster.map = topology::read(&fs::read_to_string(cluster.path("cluster.toml")).unwrap()).unwrap().topology;
+        cluster.map =
+            topology::read(&fs::read_to_string(cluster.path("cluster.toml")).unwrap()).unwrap().topology;
         reload(&cluster);
         cluster.servers.push(None);
         cluster.begin(3);

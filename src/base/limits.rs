@@ -141,8 +141,15 @@ pub const PEER_SECRET_BYTES_MIN: usize = 16;
 pub const PEER_SECRET_BYTES_MAX: usize = 4096;
 /// A frame between servers before both have proved the secret, bytes without its head.
 pub const PEER_GREETING_BYTES_MAX: usize = 256;
-/// A frame between servers, bytes without its head: a request or an answer with the largest item.
-pub const PEER_FRAME_BYTES_MAX: usize = ITEM_BYTES_MAX + 8192;
+/// A frame between servers, bytes without its head: a request or an answer with the largest item, behind others that
+/// it has not ended for.
+pub const PEER_FRAME_BYTES_MAX: usize = PEER_PARTS_BYTES_MAX + ITEM_BYTES_MAX + 8192;
+/// The most keys of one read that one question carries, and that one answer does.
+pub const PEER_READ_KEYS_MAX: usize = 256;
+/// The most bytes that they have in a question, the spaces between them too.
+pub const PEER_READ_BYTES_MAX: usize = 16 * 1024;
+/// An answer to many keys that has grown to this ends, and another one goes on, bytes.
+pub const PEER_PARTS_BYTES_MAX: usize = 256 * 1024;
 /// What may wait for one server in one worker, sent or not, bytes; a single request may be longer.
 pub const PEER_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// See [`PEER_WAITING_BYTES_MAX`]: requests.
@@ -335,6 +342,8 @@ const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);
 const _: () = assert!(SLOT_BYTES * 16 <= OUTBOX_BYTES_MAX, "several answers are awaited at a time");
 const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length has 32 bits");
+const _: () = assert!(PEER_PARTS_BYTES_MAX + ITEM_BYTES_MAX < PEER_FRAME_BYTES_MAX, "an item always fits");
+const _: () = assert!(PEER_READ_KEYS_MAX <= TURN_KEYS_MAX, "a question costs no more than a client's turn");
 const _: () = assert!(TOPOLOGY_NAME_BYTES_MAX + 128 <= PEER_GREETING_BYTES_MAX);
 const _: () = assert!(PEER_PAUSE_MS_MIN < PEER_HOLD_MS && PEER_PAUSE_MS_MIN <= PEER_PAUSE_MS_MAX);
 const _: () = assert!(

@@ -130,7 +130,9 @@ impl<'a> Reader<'a> {
             }
             (Action::Map, Frame::Line(b"END")) => Some(Answer::Server(std::mem::take(&mut self.facts))),
             (Action::Map, Frame::Line(line)) => {
-                self.facts.push(map_line(line).filter(|_| self.facts.len() < CLIENT_MAP_LINES_MAX).ok_or_else(bad)?);
+                self.facts.push(
+                    map_line(line).filter(|_| self.facts.len() < CLIENT_MAP_LINES_MAX).ok_or_else(bad)?,
+                );
                 return Ok(Progress::More);
             }
             (action, frame) if is_meta(action) => meta(frame),

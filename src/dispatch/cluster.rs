@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::Dispatch;
 use crate::base::command::{Command, Get, Key, Keys, Op};
-use crate::base::errand::{Errand, Shown, Told};
+use crate::base::errand::{Errand, Place, Shown, Told};
 use crate::base::limits::OUTBOX_BYTES_MAX;
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::reply::{Denial, Sink};
@@ -190,17 +190,28 @@ impl Dispatch {
         self.send(&request, errand, ask, out)
     }
 
-    /// Has another server asked for one key of a read.
+    /// Has another server asked for one key of a read, in one question with others of its keys: the errands from
+    /// `own_errands` on are this read's.
     pub(super) fn send_read(
         &self,
         (server, map_version): (u16, u64),
         (form, key, get): (&Form<'_>, &[u8], &Get),
-        group: GroupId,
+        (group, own_errands): (GroupId, usize),
         ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
         if ask.session.is_peer {
             return Verdict::Elsewhere { server, map_version };
+        }
+        let own = ask.session.errands.get_mut(own_errands..).unwrap_or_default();
+        let known =
+            own.iter_mut().rev().find(|errand| errand.server == server && errand.map_version == map_version);
+        // One that also touches is asked key by key: it changes something, and is never begun twice.
+        if let Some(errand) = known.filter(|_| get.touch.is_none())
+            && errand.join(key)
+        {
+            errand.places.push(Place { slot: out.reserve(), group });
+            return Verdict::Done;
         }
         let request = Request { command: Command::Read(Keys(key), *get), form: *form };
         let errand = Errand::new(server, Some(group), map_version, Shown::Before(texts::END), Told::Line);

@@ -40,7 +40,8 @@ pub fn read_shown<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Topology, 
     for line in lines {
         let words: Vec<&str> = line.split(' ').collect();
         // Nothing that could end a text in the file.
-        let is_plain = line.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\') || byte == b' ');
+        let is_plain =
+            line.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\') || byte == b' ');
         let known = if is_plain { put_line(&words, &mut file) } else { None };
         known.ok_or_else(|| format!("not a line of a map: {}", line.escape_debug()))?;
     }

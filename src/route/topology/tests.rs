@@ -397,7 +397,8 @@ fn whatever_a_file_says_is_borne() {
 #[test]
 fn a_shown_map_is_read_as_the_map_that_it_shows() {
     let topology = map(MAP);
-    let shown = show(&topology, |server| if server == id(1) { "self".into() } else { "not asked yet".into() });
+    let shown =
+        show(&topology, |server| if server == id(1) { "self".into() } else { "not asked yet".into() });
     assert_eq!(
         shown,
         "CLUSTER shop version 3 groups 8 hash larder hash-tag braces\r\n\
