@@ -1,10 +1,11 @@
 //! The course of one connection: bytes, requests, replies.
 
+use crate::base::command::{Command, Get, Keys};
 use crate::base::limits::{KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
-use crate::proto::{self, Step};
+use crate::proto::{self, ClassicForm, Form, Request, Step};
 
 use super::{Ask, Backend, Outbox, Session, Verdict};
 
@@ -21,6 +22,8 @@ pub struct Connection {
     swallow_bytes: u64,
     /// Where in a long request to go on.
     resume: usize,
+    /// The read that goes on there, if it is one of many keys.
+    paused: Option<PausedRead>,
     /// Whether it speaks the binary protocol: known from its first byte on, for its whole life.
     is_binary: Option<bool>,
     /// Whether nothing is read any more.
@@ -46,6 +49,38 @@ pub enum Progress {
     Parked,
     /// Nothing more is read; close when the outbox is empty.
     Closing,
+}
+
+/// A read of many keys that goes on later. That its keys are keys was seen when it began, and is not looked at again
+/// each time: with tens of thousands of them that would cost more than reading them.
+#[derive(Clone, Copy, Debug)]
+struct PausedRead {
+    /// Where the keys begin and end in the inbox, which begins with the request.
+    keys: (usize, usize),
+    get: Get,
+    form: ClassicForm,
+    length: usize,
+}
+
+impl PausedRead {
+    /// What is to be known of this request, which `bytes` begin with, if it is a read: its keys end its line.
+    fn of(request: &Request<'_>, bytes: &[u8], length: usize) -> Option<PausedRead> {
+        let (Command::Read(keys, get), Form::Classic(form)) = (&request.command, &request.form) else {
+            return None;
+        };
+        let line = bytes.get(..length)?.strip_suffix(b"\n")?;
+        let end = line.strip_suffix(b"\r").unwrap_or(line).len();
+        let start = end.checked_sub(keys.0.len())?;
+        let is_it = bytes.get(start..end) == Some(keys.0);
+        is_it.then_some(PausedRead { keys: (start, end), get: *get, form: *form, length })
+    }
+
+    fn step<'b>(&self, bytes: &'b [u8]) -> Option<Step<'b>> {
+        let (start, end) = self.keys;
+        let command = Command::Read(Keys(bytes.get(start..end)?), self.get);
+        let request = Request { command, form: Form::Classic(self.form) };
+        Some(Step::Request { request, length: self.length, swallow: 0 })
+    }
 }
 
 impl Connection {
@@ -100,7 +135,9 @@ impl Connection {
             if self.outbox.unsent_bytes() >= OUTBOX_BYTES_MAX {
                 return (taken, Progress::Blocked);
             }
-            let step = self.decode(rest, std::mem::take(&mut searched), backend);
+            let paused = self.paused.take();
+            let known = paused.as_ref().and_then(|read| read.step(rest));
+            let step = known.unwrap_or_else(|| self.decode(rest, std::mem::take(&mut searched), backend));
             match step {
                 Step::NeedMore { total, searched } => {
                     self.need_bytes = total;
@@ -111,6 +148,9 @@ impl Connection {
                     let mut ask = Ask { now, resume: self.resume, session: &mut self.session };
                     let verdict = backend.execute(&request, &mut ask, &mut self.outbox);
                     if let Some(stop) = self.stop_at(verdict) {
+                        if self.resume > 0 {
+                            self.paused = paused.or_else(|| PausedRead::of(&request, rest, length));
+                        }
                         return (taken, stop);
                     }
                     taken += length;
