@@ -47,6 +47,40 @@ impl Client {
     ///
     /// # Errors
     /// No server has given a map: what the last of them said, or what was in the way.
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "server"))]
+    /// # fn main() {}
+    /// # #[cfg(feature = "server")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::{env, fs, net::TcpListener, process, sync::Arc};
+    /// # let folder = env::temp_dir().join(format!("larder-discover-{}", process::id()));
+    /// # fs::create_dir_all(&folder)?;
+    /// # let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    /// # let [address, peer] = [held[0].local_addr()?.to_string(), held[1].local_addr()?.to_string()];
+    /// # drop(held);
+    /// # let map = format!(
+    /// #     "version = 1\ncluster = \"shop\"\ngroups = 4\nhash = \"larder\"\nhash-tag = \"braces\"\n\
+    /// #      [[server]]\nid = 1\nclient = \"{address}\"\npeer = \"{peer}\"\n[[range]]\ngroups = \"0-3\"\nservers = [1]\n"
+    /// # );
+    /// # fs::write(folder.join("map"), map)?;
+    /// # fs::write(folder.join("secret"), "0123456789abcdef")?;
+    /// # let machine = larder::config::Machine { cores: 1, working_dir: folder.clone(), port_file: None, sasl_file: None };
+    /// # let words = ["--cluster", "map", "--server-id", "1", "--peer-secret-file", "secret", "--log-size", "64m"];
+    /// # let config = larder::config::read(words.map(Into::into).into_iter(), &machine).map_err(|_| "no config")?;
+    /// # let clock = Arc::new(larder::server::SystemClock);
+    /// # let server = larder::server::Server::start(&config, clock, Arc::new(|| {}))?;
+    /// use larder::client::{Address, Client, Options};
+    ///
+    /// let seeds = [Address::parse(&address).ok_or("not host:port")?];
+    /// let client = Client::discover(&seeds, Options::default())?;
+    /// client.set("greeting", "hello")?;
+    /// assert_eq!(client.map_version(), Some(1));
+    /// # server.stop()?;
+    /// # fs::remove_dir_all(folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn discover(seeds: &[Address], options: Options) -> Result<Client, Error> {
         let topology = from_seeds(seeds, &options)?;
         Ok(Client { following: Arc::new(Following::cluster(topology, seeds, options)) })
