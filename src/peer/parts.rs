@@ -18,6 +18,8 @@ pub enum Part {
     },
 }
 
+/// A part before its text, bytes.
+const HEAD_BYTES: usize = 5;
 const SAID: u8 = 0;
 const NOT_MINE: u8 = 1;
 const REFUSED: u8 = 2;
@@ -58,7 +60,23 @@ pub fn put_not_mine(owner: u16, map_version: u64, out: &mut Vec<u8>) {
 }
 
 fn put_text(kind: u8, text: &[u8], out: &mut Vec<u8>) {
-    out.push(kind);
-    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    let part = begin(out);
     out.extend_from_slice(text);
+    end(part, kind == REFUSED, out);
+}
+
+/// Begins a part whose text is written next; what [`end`] is to be told.
+pub fn begin(out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(&[SAID, 0, 0, 0, 0]);
+    out.len()
+}
+
+/// Ends the part that was begun: what stands before END, or a line that says why the key could not be read.
+pub fn end(begun: usize, is_refused: bool, out: &mut [u8]) {
+    let length = (out.len().saturating_sub(begun) as u32).to_le_bytes();
+    let head = begun.checked_sub(HEAD_BYTES).and_then(|start| out.get_mut(start..begun));
+    if let Some([kind, rest @ ..]) = head {
+        *kind = if is_refused { REFUSED } else { SAID };
+        rest.copy_from_slice(&length);
+    }
 }

@@ -23,6 +23,16 @@ pub trait Owner: Send + Sync {
     /// Answers a request of another server, and asks nobody.
     fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered;
 
+    /// Answers for one key of a read of many, and asks nobody: writes its part, which may leave when the LSN is safe.
+    /// `None`: not just now. Only who is the first may be told so because somebody else reads its row.
+    fn answer_part(
+        &self,
+        asked: (&Question<'_>, &[u8]),
+        is_first: bool,
+        now: UnixMs,
+        parts: &mut Vec<u8>,
+    ) -> Option<Lsn>;
+
     /// What the codec must know.
     fn peer_limits(&self) -> &proto::Limits;
 }
@@ -52,6 +62,24 @@ pub enum Answered {
         /// By this map.
         map_version: u64,
     },
+}
+
+impl Answered {
+    /// The answer to a read of one key, as the part of an answer to many; see [`Owner::answer_part`].
+    pub fn into_part(self, parts: &mut Vec<u8>) -> Option<Lsn> {
+        match self {
+            Answered::Busy => return None,
+            Answered::Said(text, lsn) => {
+                match text.strip_suffix(texts::END) {
+                    Some(found) => parts::put_said(found, parts),
+                    None => parts::put_refused(&text, parts),
+                }
+                return Some(lsn);
+            }
+            Answered::NotMine { owner, map_version } => parts::put_not_mine(owner, map_version, parts),
+        }
+        Some(Lsn::ZERO)
+    }
 }
 
 /// How a turn ended.
@@ -261,22 +289,11 @@ impl Session {
         {
             let request = Request { command: Command::Read(Keys(key), get), form };
             let question = Question { request, group: frame.group, map_version: frame.map_version };
-            match owner.answer(&question, now) {
-                Answered::Busy => {
-                    is_busy = true;
-                    break;
-                }
-                Answered::Said(text, at) => {
-                    lsn = lsn.max(at);
-                    match text.strip_suffix(texts::END) {
-                        Some(found) => parts::put_said(found, &mut parts),
-                        None => parts::put_refused(&text, &mut parts),
-                    }
-                }
-                Answered::NotMine { owner, map_version } => {
-                    parts::put_not_mine(owner, map_version, &mut parts);
-                }
-            }
+            let Some(at) = owner.answer_part((&question, key), count == 0, now, &mut parts) else {
+                is_busy = true;
+                break;
+            };
+            lsn = lsn.max(at);
             (rest, count) = (next, count + 1);
         }
         if count == 0 {

@@ -58,6 +58,15 @@ impl Outbox {
     pub fn fill(&mut self, slot: Slot, outcome: Outcome) {
         let Some(ahead) = &mut self.ahead else { return };
         let Some(at) = ahead.place_of(slot) else { return };
+        if at == 1
+            && let Outcome::Said(bytes) = &outcome
+            && ahead.join(bytes)
+        {
+            if !ahead.is_open(1) {
+                self.settle();
+            }
+            return;
+        }
         ahead.searched = at + 1;
         let Some(stage) = ahead.stages.get_mut(at) else { return };
         ahead.bytes -= SLOT_BYTES;
@@ -113,8 +122,7 @@ impl Outbox {
 
     /// Makes one run of what stands before the first open place; when there is none, that run is the outbox.
     fn settle(&mut self) {
-        let is_open = |ahead: &Box<Ahead>| matches!(ahead.stages.front(), Some(Stage::Open(_)));
-        let Some(mut ahead) = self.ahead.take_if(|ahead| !is_open(ahead)) else { return };
+        let Some(mut ahead) = self.ahead.take_if(|ahead| !ahead.is_open(0)) else { return };
         ahead.searched = 0;
         let own = std::mem::take(self);
         let mut front = Outbox::default();
@@ -212,6 +220,23 @@ impl Outbox {
 impl Ahead {
     pub(super) fn is_empty(&self) -> bool {
         self.stages.is_empty()
+    }
+
+    /// Whether this stage is an open place.
+    fn is_open(&self, at: usize) -> bool {
+        matches!(self.stages.get(at), Some(Stage::Open(_)))
+    }
+
+    /// Puts what fills the second stage behind the run that is the first, as nearly all of a long reply are put.
+    fn join(&mut self, bytes: &Bytes) -> bool {
+        let Some(Stage::Run(run)) = self.stages.front_mut() else { return false };
+        run.seal(Lsn::ZERO);
+        run.put_shared(bytes);
+        run.seal(Lsn::ZERO);
+        self.bytes = self.bytes + bytes.len() - SLOT_BYTES;
+        self.stages.remove(1);
+        self.searched = 1;
+        true
     }
 
     /// Where this place is, if it is open.

@@ -75,6 +75,16 @@ impl Owner for Echo {
         Answered::Said(text.into_bytes(), lsn)
     }
 
+    fn answer_part(
+        &self,
+        (question, _): (&Question<'_>, &[u8]),
+        _: bool,
+        now: UnixMs,
+        parts: &mut Vec<u8>,
+    ) -> Option<Lsn> {
+        self.answer(question, now).into_part(parts)
+    }
+
     fn peer_limits(&self) -> &proto::Limits {
         static LIMITS: std::sync::LazyLock<proto::Limits> = std::sync::LazyLock::new(proto::Limits::default);
         &LIMITS
