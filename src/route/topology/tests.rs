@@ -413,7 +413,7 @@ fn a_shown_map_is_read_as_the_map_that_it_shows() {
         map.servers().iter().map(|server| (server.id, server.client.clone(), server.peer.clone())).collect()
     };
     assert_eq!(places(&found), places(&topology));
-    let one_group = map(&MAP.replace("0-4", "0-3").replace("5-7", "5-7").replace(
+    let one_group = map(&MAP.replace("0-4", "0-3").replace(
         "[[range]]\ngroups = \"5",
         "[[range]]\ngroups = \"4\"\nservers = [2]\n[[range]]\ngroups = \"5",
     ));
