@@ -9,7 +9,7 @@ use crate::skips::say;
 use crate::wait;
 
 /// Puts these words of the map in the place of those, and raises the version.
-fn propose(cluster: &Cluster, version: u64, change: impl Fn(&str) -> String) {
+pub(super) fn propose(cluster: &Cluster, version: u64, change: impl Fn(&str) -> String) {
     let path = cluster.path("cluster.toml");
     let text = fs::read_to_string(&path).unwrap();
     let raised = text.replacen(&format!("version = {}", version - 1), &format!("version = {version}"), 1);
@@ -18,7 +18,7 @@ fn propose(cluster: &Cluster, version: u64, change: impl Fn(&str) -> String) {
 }
 
 /// The first key of a group.
-fn key_in(cluster: &Cluster, group: u16) -> String {
+pub(super) fn key_in(cluster: &Cluster, group: u16) -> String {
     (0..)
         .map(|n| format!("k{n}"))
         .find(|key| cluster.map.placement().group(key.as_bytes()).0 == group)

@@ -1,13 +1,16 @@
 //! Several real servers on loopback: any of them answers for any key, and what happens when one fails.
 //!
 //! `placed`: who has what, by clients that know nothing and by one that knows; `death`: a server is killed under load;
-//! `faults`: a server that misbehaves, played by the test; `maps`: maps that change, and maps that differ; `transcripts`:
-//! the whole contract on the wire, asked of a server that has none of the keys.
+//! `faults`: a server that misbehaves, played by the test; `maps`: maps that change, and maps that differ; `follows`: a
+//! client that goes by them; `reads`: many keys at once; `transcripts`: the whole contract on the wire, asked of a server
+//! that has none of the keys.
 mod death;
 mod faults;
+mod follows;
 mod keys;
 mod maps;
 mod placed;
+mod reads;
 mod target;
 mod transcripts;
 

@@ -151,6 +151,16 @@ impl Owner for Shared {
         Answered::Said(text.into_bytes(), Lsn::ZERO)
     }
 
+    fn answer_part(
+        &self,
+        (question, _): (&Question<'_>, &[u8]),
+        _: bool,
+        now: UnixMs,
+        parts: &mut Vec<u8>,
+    ) -> Option<Lsn> {
+        self.answer(question, now).into_part(parts)
+    }
+
     fn peer_limits(&self) -> &proto::Limits {
         &self.limits
     }

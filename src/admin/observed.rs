@@ -314,6 +314,16 @@ impl Owner for Observed {
         self.dispatch.answer(question, now)
     }
 
+    fn answer_part(
+        &self,
+        asked: (&Question<'_>, &[u8]),
+        is_first: bool,
+        now: UnixMs,
+        parts: &mut Vec<u8>,
+    ) -> Option<Lsn> {
+        self.dispatch.answer_part(asked, is_first, now, parts)
+    }
+
     fn peer_limits(&self) -> &proto::Limits {
         self.dispatch.peer_limits()
     }

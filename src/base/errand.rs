@@ -2,20 +2,32 @@
 
 use bytes::Bytes;
 
+use super::limits::{PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX};
 use super::lsn::GroupId;
 
 /// A place in the replies of one connection that is filled later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub u64);
 
+/// One of the keys of a read of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where its part of the answer goes.
+    pub slot: Slot,
+    /// Its group.
+    pub group: GroupId,
+}
+
 /// One request for another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errand {
-    /// Where its answer goes.
+    /// Where its answer goes, if it is one.
     pub slot: Slot,
+    /// Of a read of many keys, which is answered in as many parts: the place of each. Else there are none.
+    pub places: Vec<Place>,
     /// Who is asked, by number.
     pub server: u16,
-    /// What group it is about; `None` for the whole store.
+    /// What group it is about, or its first key is; `None` for the whole store.
     pub group: Option<GroupId>,
     /// The map that says so.
     pub map_version: u64,
@@ -67,7 +79,35 @@ pub enum Outcome {
 impl Errand {
     /// A request for this server, still without its bytes and its place.
     pub fn new(server: u16, group: Option<GroupId>, map_version: u64, shown: Shown, told: Told) -> Errand {
-        Errand { slot: Slot(0), server, group, map_version, request: Vec::new(), shown, told }
+        Errand {
+            slot: Slot(0),
+            places: Vec::new(),
+            server,
+            group,
+            map_version,
+            request: Vec::new(),
+            shown,
+            told,
+        }
+    }
+}
+
+impl Errand {
+    /// Asks for one more key with those of this read, if there is room for it; whether there was. Its place is still to
+    /// be added.
+    pub fn join(&mut self, key: &[u8]) -> bool {
+        let bytes = self.request.len() + 1 + key.len();
+        if bytes > PEER_READ_BYTES_MAX || self.places.len() >= PEER_READ_KEYS_MAX {
+            return false;
+        }
+        if self.places.is_empty() {
+            self.places.extend(self.group.map(|group| Place { slot: self.slot, group }));
+        }
+        self.request.truncate(self.request.trim_ascii_end().len());
+        self.request.push(b' ');
+        self.request.extend_from_slice(key);
+        self.request.extend_from_slice(b"\r\n");
+        true
     }
 }
 

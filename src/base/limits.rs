@@ -144,8 +144,15 @@ pub const PEER_SECRET_BYTES_MIN: usize = 16;
 pub const PEER_SECRET_BYTES_MAX: usize = 4096;
 /// A frame between servers before both have proved the secret, bytes without its head.
 pub const PEER_GREETING_BYTES_MAX: usize = 256;
-/// A frame between servers, bytes without its head: a request or an answer with the largest item.
-pub const PEER_FRAME_BYTES_MAX: usize = ITEM_BYTES_MAX + 8192;
+/// A frame between servers, bytes without its head: a request or an answer with the largest item, behind others that
+/// it has not ended for.
+pub const PEER_FRAME_BYTES_MAX: usize = PEER_PARTS_BYTES_MAX + ITEM_BYTES_MAX + 8192;
+/// The most keys of one read that one question carries, and that one answer does.
+pub const PEER_READ_KEYS_MAX: usize = 256;
+/// The most bytes that they have in a question, the spaces between them too.
+pub const PEER_READ_BYTES_MAX: usize = 16 * 1024;
+/// An answer to many keys that has grown to this ends, and another one goes on, bytes.
+pub const PEER_PARTS_BYTES_MAX: usize = 256 * 1024;
 /// What may wait for one server in one worker, sent or not, bytes; a single request may be longer.
 pub const PEER_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// See [`PEER_WAITING_BYTES_MAX`]: requests.
@@ -279,6 +286,13 @@ pub const CLIENT_READ_BYTES: usize = 16 * 1024;
 pub const CLIENT_READ_BYTES_MAX: usize = 256 * 1024;
 /// A client's buffers above this size are given back when they are empty, bytes.
 pub const CLIENT_KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// The shortest interval at which a client fetches the map of a cluster, milliseconds.
+pub const CLIENT_MAP_INTERVAL_MS_MIN: u64 = 10;
+/// About how long after a hint that the map has changed a client fetches it, milliseconds: hints come in numbers, and
+/// this bounds what they cost.
+pub const CLIENT_MAP_PAUSE_MS: u64 = 250;
+/// The lines of a map that a client takes: more servers and ranges there cannot be.
+pub const CLIENT_MAP_LINES_MAX: usize = 1 + SERVER_ID_MAX as usize + GROUPS_MAX as usize;
 /// Connections that `larder bench` opens, each with a thread.
 pub const TOOL_CONNECTIONS_MAX: i64 = 2000;
 /// What one of them sends or asks for before it reads, bytes: a server that answers meanwhile must not be kept waiting.
@@ -335,6 +349,8 @@ const _: () = assert!(LOG_BYTES_DEFAULT >= 4 * SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(ITEM_BYTES_MIN <= ITEM_BYTES_DEFAULT && ITEM_BYTES_DEFAULT <= ITEM_BYTES_MAX);
 const _: () = assert!(SLOT_BYTES * 16 <= OUTBOX_BYTES_MAX, "several answers are awaited at a time");
 const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length has 32 bits");
+const _: () = assert!(PEER_PARTS_BYTES_MAX + ITEM_BYTES_MAX < PEER_FRAME_BYTES_MAX, "an item always fits");
+const _: () = assert!(PEER_READ_KEYS_MAX <= TURN_KEYS_MAX, "a question costs no more than a client's turn");
 const _: () = assert!(TOPOLOGY_NAME_BYTES_MAX + 128 <= PEER_GREETING_BYTES_MAX);
 const _: () = assert!(PEER_PAUSE_MS_MIN < PEER_HOLD_MS && PEER_PAUSE_MS_MIN <= PEER_PAUSE_MS_MAX);
 const _: () = assert!(

@@ -1,9 +1,10 @@
 //! The client: typed calls for every command.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::error::{Error, Invalid};
 use super::fanout::{Outcome, run, run_on_each};
+use super::following::{Following, from_seeds};
 use super::meta::{MetaAnswer, MetaArith, MetaDelete, MetaGet, MetaStore};
 use super::operation::{Action, Answer, Entry, Operation, Stored, Value};
 use super::options::Options;
@@ -16,8 +17,7 @@ use crate::route::topology::{Address, Topology};
 /// all that a call needs.
 #[derive(Debug)]
 pub struct Client {
-    ring: RwLock<Arc<Ring>>,
-    options: Options,
+    following: Arc<Following>,
 }
 
 /// A server and whether it is up, as far as this client knows.
@@ -37,14 +37,59 @@ pub type Facts = Vec<(String, String)>;
 
 impl Client {
     /// A client of a cluster with this map. Keys are asked of the server that has them; while that is down, of the
-    /// next one, since any server answers for any key. Nothing is connected yet.
+    /// next one, since any server answers for any key. Newer maps are followed. Nothing is connected yet.
     pub fn cluster(topology: Topology, options: Options) -> Client {
-        Client::over(Ring::cluster(topology, &options, &[]), options)
+        Client { following: Arc::new(Following::cluster(topology, &[], options)) }
+    }
+
+    /// A client of the cluster that these servers are of: its map is fetched from the first of them that answers. They
+    /// are asked again when no server of the map does. The map's addresses are those that the client then connects to.
+    ///
+    /// # Errors
+    /// No server has given a map: what the last of them said, or what was in the way.
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "server"))]
+    /// # fn main() {}
+    /// # #[cfg(feature = "server")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::{env, fs, net::TcpListener, process, sync::Arc};
+    /// # let folder = env::temp_dir().join(format!("larder-discover-{}", process::id()));
+    /// # fs::create_dir_all(&folder)?;
+    /// # let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    /// # let [address, peer] = [held[0].local_addr()?.to_string(), held[1].local_addr()?.to_string()];
+    /// # drop(held);
+    /// # let map = format!(
+    /// #     "version = 1\ncluster = \"shop\"\ngroups = 4\nhash = \"larder\"\nhash-tag = \"braces\"\n\
+    /// #      [[server]]\nid = 1\nclient = \"{address}\"\npeer = \"{peer}\"\n[[range]]\ngroups = \"0-3\"\nservers = [1]\n"
+    /// # );
+    /// # fs::write(folder.join("map"), map)?;
+    /// # fs::write(folder.join("secret"), "0123456789abcdef")?;
+    /// # let machine = larder::config::Machine { cores: 1, working_dir: folder.clone(), port_file: None, sasl_file: None };
+    /// # let words = ["--cluster", "map", "--server-id", "1", "--peer-secret-file", "secret", "--log-size", "64m"];
+    /// # let config = larder::config::read(words.map(Into::into).into_iter(), &machine).map_err(|_| "no config")?;
+    /// # let clock = Arc::new(larder::server::SystemClock);
+    /// # let server = larder::server::Server::start(&config, clock, Arc::new(|| {}))?;
+    /// use larder::client::{Address, Client, Options};
+    ///
+    /// let seeds = [Address::parse(&address).ok_or("not host:port")?];
+    /// let client = Client::discover(&seeds, Options::default())?;
+    /// client.set("greeting", "hello")?;
+    /// assert_eq!(client.map_version(), Some(1));
+    /// # server.stop()?;
+    /// # fs::remove_dir_all(folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn discover(seeds: &[Address], options: Options) -> Result<Client, Error> {
+        let topology = from_seeds(seeds, &options)?;
+        Ok(Client { following: Arc::new(Following::cluster(topology, seeds, options)) })
     }
 
     /// A client of plain memcached servers, compatible with libmemcached.
     pub fn memcached(memcached: &Memcached, options: Options) -> Client {
-        Client::over(Ring::memcached(memcached, &options), options)
+        let ring = |options: &Options, schedule: &_| Ring::memcached(memcached, options, schedule);
+        Client { following: Arc::new(Following::fixed(ring, options)) }
     }
 
     /// A client of one server, a Larder or a memcached.
@@ -53,29 +98,21 @@ impl Client {
         Client::memcached(&Memcached { servers: vec![(server, 1)], distribution, takeover: false }, options)
     }
 
-    fn over(ring: Ring, options: Options) -> Client {
-        Client { ring: RwLock::new(Arc::new(ring)), options }
-    }
-
     /// Follows a newer map of the same cluster; answers whether it did. An older one, one of another cluster or with
     /// another rule of placement, and the present one are passed over, and so is every map by a client of plain
-    /// memcached servers. Calls that are
-    /// under way end by the old map. Servers that stay keep their connections.
+    /// memcached servers. Calls that are under way end by the old map. Servers that stay keep their connections.
+    ///
+    /// A client does this by itself with what its servers say, unless [`Options::map_interval`] is `None`.
     pub fn set_topology(&self, topology: Topology) -> bool {
-        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        let Rule::Cluster(present) = &ring.rule else { return false };
-        let like = topology.cluster() == present.cluster() && topology.placement() == present.placement();
-        if !like || topology.version() <= present.version() {
-            return false;
+        self.following.take(topology) == Ok(true)
+    }
+
+    /// The version of the map in force; none of plain memcached servers.
+    pub fn map_version(&self) -> Option<u64> {
+        match &self.ring().rule {
+            Rule::Cluster(topology) => Some(topology.version()),
+            Rule::Ketama(_) | Rule::Modula(_) => None,
         }
-        let new = Ring::cluster(topology, &self.options, &ring.endpoints);
-        for endpoint in &ring.endpoints {
-            if !new.endpoints.iter().any(|kept| Arc::ptr_eq(kept, endpoint)) {
-                endpoint.retire();
-            }
-        }
-        *ring = Arc::new(new);
-        true
     }
 
     /// The servers, in the order of the map.
@@ -99,11 +136,14 @@ impl Client {
     /// # Errors
     /// Each operation has its own; the others are not touched by it.
     pub fn run(&self, operations: &[Operation<'_>]) -> Vec<Result<Answer, Error>> {
-        run(&self.ring(), operations)
+        self.following.keep_current();
+        let outcomes = run(&self.ring(), operations);
+        self.following.note(&outcomes);
+        outcomes
     }
 
     fn ring(&self) -> Arc<Ring> {
-        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+        self.following.ring()
     }
 
     fn one(&self, operation: Operation<'_>) -> Outcome {
@@ -113,7 +153,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.ring().endpoints.iter().for_each(|endpoint| endpoint.retire());
+        self.following.end();
     }
 }
 
@@ -260,6 +300,7 @@ impl Client {
     }
 
     fn each<T>(&self, action: Action<'_>, shape: impl Fn(Facts) -> T) -> Answers<T> {
+        self.following.keep_current();
         let ring = self.ring();
         let outcomes = run_on_each(&ring.endpoints, &Operation { key: b"", action });
         let servers = ring.endpoints.iter().map(|endpoint| endpoint.address.clone());

@@ -12,6 +12,7 @@ use super::operation::{Action, Operation};
 use super::options::Options;
 use super::reply::{Progress, Reader};
 use super::request::Chunk;
+use super::schedule::Schedule;
 use crate::route::topology::Address;
 
 /// A server, shared by all threads of a client and by the thread that probes it while it is down.
@@ -25,6 +26,8 @@ pub(super) struct Endpoint {
     /// Whether the client has no more use for this server.
     retired: Mutex<bool>,
     retirement: Condvar,
+    /// Told when it goes down or comes back: others may have its groups then.
+    schedule: Arc<Schedule>,
 }
 
 /// A connection that is somebody's.
@@ -36,7 +39,7 @@ pub(super) struct Taken {
 }
 
 impl Endpoint {
-    pub(super) fn new(address: Address, options: Options) -> Arc<Endpoint> {
+    pub(super) fn new(address: Address, options: Options, schedule: Arc<Schedule>) -> Arc<Endpoint> {
         Arc::new(Endpoint {
             address,
             options,
@@ -45,6 +48,7 @@ impl Endpoint {
             failures: AtomicU32::new(0),
             retired: Mutex::default(),
             retirement: Condvar::new(),
+            schedule,
         })
     }
 
@@ -114,6 +118,7 @@ impl Endpoint {
             return;
         }
         lock(&self.idle).clear();
+        self.schedule.hint();
         log::warn!("{} is down: probing it", self.address);
         let endpoint = Arc::clone(self);
         let spawned = thread::Builder::new().name("larder-probe".into()).spawn(move || endpoint.probe());
@@ -131,6 +136,7 @@ impl Endpoint {
                 log::info!("{} is up again", self.address);
                 self.give_back(connection);
                 self.down.store(false, Ordering::Relaxed);
+                self.schedule.hint();
                 return;
             }
             wait = wait.saturating_mul(2).min(self.options.probe_max);

@@ -63,9 +63,17 @@
 //! up again. In a cluster the next server takes its place as entrance, since any server answers for any key. Plain
 //! memcached servers stand in for each other only when asked to ([`Memcached::takeover`]).
 //!
+//! # When the map changes
+//!
+//! A client of a cluster follows its map by itself: it is fetched in the background, at an interval
+//! ([`Options::map_interval`]) and soon after a server went down, came back or refused something. No thread waits for
+//! that: a call that finds it due has one begun, and does not wait for it. Calls under way end by the map that they began
+//! with; it makes them slower at worst, since any server answers for any key.
+//!
 //! # The room
 //!
-//! Owns: connections, the order of requests and answers on them, and what is known of each server's health. The words
+//! Owns: connections, the order of requests and answers on them, what is known of each server's health, and the map of a
+//! cluster as it changes. The words
 //! are [`proto`](crate::proto)'s and [`base`](crate::base)'s; placement is [`route`](crate::route)'s, and libmemcached's
 //! for plain memcached servers.
 //!
@@ -83,6 +91,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod fanout;
+mod following;
 mod ketama;
 mod key_hash;
 mod meta;
@@ -91,6 +100,7 @@ mod options;
 mod reply;
 mod request;
 mod ring;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -68,6 +68,8 @@ pub(super) enum Action<'a> {
     Version,
     Verbosity(u32),
     Noop,
+    /// The map of the cluster: its lines, whole, each behind its first word.
+    Map,
     /// Name and password.
     Login(&'a [u8]),
 }
@@ -164,6 +166,6 @@ pub enum Answer {
     Meta(MetaAnswer),
     /// To meta debug: names and values; `None` when there is no item.
     Facts(Option<Vec<(String, String)>>),
-    /// To what is asked of a server: names and values of `stats`, the text of `version`, nothing of the others.
+    /// To what is asked of a server: names and values of `stats`, the text of `version`, nothing of most others.
     Server(Vec<(String, String)>),
 }

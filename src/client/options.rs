@@ -29,6 +29,10 @@ pub struct Options {
     pub probe_first: Duration,
     /// The wait between two probes doubles up to this. 10 s.
     pub probe_max: Duration,
+    /// How often the map of a cluster is fetched, in the background, by a client that is used: about, and some time
+    /// between half of this and one and a half. It is also fetched soon after a server went down, came back, or refused
+    /// something. `None`: never, and [`Client::set_topology`](super::Client::set_topology) is all there is. 30 s.
+    pub map_interval: Option<Duration>,
     /// What every connection says first, to servers that know users (`-Y`). Nothing.
     pub login: Option<Login>,
     /// TLS to all servers. None: bytes go over the network as they are.
@@ -62,6 +66,7 @@ impl Default for Options {
             failures_max: 3,
             probe_first: Duration::from_millis(100),
             probe_max: Duration::from_secs(10),
+            map_interval: Some(Duration::from_secs(30)),
             login: None,
             tls: None,
         }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::error::{Blame, Error, Why};
 use super::meta::{MetaAnswer, MetaOutcome};
 use super::operation::{Action, Answer, Operation, Stored, Value};
-use crate::base::limits::{CLIENT_REPLY_LINE_BYTES_MAX, KEY_BYTES_MAX};
+use crate::base::limits::{CLIENT_MAP_LINES_MAX, CLIENT_REPLY_LINE_BYTES_MAX, KEY_BYTES_MAX};
 use crate::route::topology::Address;
 
 /// How a server that passed a request on says that it knows no more.
@@ -78,7 +78,7 @@ pub(super) struct Reader<'a> {
     operations: Vec<&'a Operation<'a>>,
     /// Of each operation, once it is known.
     answers: Vec<Option<Answer>>,
-    /// The names and values of `stats`.
+    /// The names and values of `stats`, or the lines of a map.
     facts: Vec<(String, String)>,
 }
 
@@ -126,6 +126,13 @@ impl<'a> Reader<'a> {
             }
             (Action::Stats(_), Frame::Line(line)) => {
                 self.facts.push(stat(line).ok_or_else(bad)?);
+                return Ok(Progress::More);
+            }
+            (Action::Map, Frame::Line(b"END")) => Some(Answer::Server(std::mem::take(&mut self.facts))),
+            (Action::Map, Frame::Line(line)) => {
+                self.facts.push(
+                    map_line(line).filter(|_| self.facts.len() < CLIENT_MAP_LINES_MAX).ok_or_else(bad)?,
+                );
                 return Ok(Progress::More);
             }
             (action, frame) if is_meta(action) => meta(frame),
@@ -223,6 +230,13 @@ fn stat(line: &[u8]) -> Option<(String, String)> {
     let (name, value) = rest.split_at_checked(end)?;
     let value = value.strip_prefix(b" ").unwrap_or(value);
     Some((String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(value).into_owned()))
+}
+
+/// A line of `cluster map`, behind its first word. Whether it makes sense is judged when all are there.
+fn map_line(line: &[u8]) -> Option<(String, String)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (word, _) = line.split_once(' ')?;
+    Some((word.to_owned(), line.to_owned()))
 }
 
 /// The answer to a meta command.

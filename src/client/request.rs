@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::Invalid;
 use super::meta::Words;
 use super::operation::{Action, Entry, Operation};
-use crate::base::command::{Arith, Command, Delete, Get, Key, Keys, Op, Store, StoreMode};
+use crate::base::command::{Arith, Command, Delete, Get, Key, Keys, Op, Own, Store, StoreMode};
 use crate::base::limits::{
     CLIENT_CHUNK_BYTES_MAX, CLIENT_READ_LINE_BYTES_MAX, CLIENT_SHORT_ANSWERS_MAX, CLIENT_WRITE_AHEAD_BYTES,
     KEY_BYTES_MAX,
@@ -51,6 +51,7 @@ pub(super) fn check(operation: &Operation<'_>) -> Result<(), Invalid> {
         | Action::Version
         | Action::Verbosity(_)
         | Action::Noop
+        | Action::Map
         | Action::Login(_) => Ok(()),
         _ if key.is_empty() => Err(Invalid::KeyLength),
         action if is_meta(action) => {
@@ -159,7 +160,7 @@ fn request_bytes(operation: &Operation<'_>) -> usize {
 
 /// Whether the answer is one short line, or a number.
 fn is_short(action: &Action<'_>) -> bool {
-    !matches!(action, Action::Read { .. } | Action::MetaGet(_) | Action::Stats(_))
+    !matches!(action, Action::Read { .. } | Action::MetaGet(_) | Action::Stats(_) | Action::Map)
 }
 
 /// Writes one operation that has been checked.
@@ -206,6 +207,7 @@ fn put(operation: &Operation<'_>, out: &mut Vec<u8>) {
         Action::Version => (Command::Version, None),
         Action::Verbosity(level) => (Command::Verbosity(*level), None),
         Action::Noop => (Command::Noop, None),
+        Action::Map => (Command::Own(Own::ClusterMap), None),
         Action::Login(token) => (Command::Authenticate(token), None),
     };
     let form = words.as_ref().map_or(classic, |(verb, words)| meta_form(*verb, &words.0));

@@ -6,6 +6,7 @@ use super::endpoint::Endpoint;
 use super::ketama::Ketama;
 use super::key_hash::KeyHash;
 use super::options::Options;
+use super::schedule::Schedule;
 use crate::route::topology::{Address, Topology};
 
 /// Plain memcached servers that know nothing of each other.
@@ -51,19 +52,25 @@ pub(super) enum Rule {
 
 impl Ring {
     /// The ring of a cluster; servers of `old` that have not moved are kept with their connections.
-    pub(super) fn cluster(topology: Topology, options: &Options, old: &[Arc<Endpoint>]) -> Ring {
+    pub(super) fn cluster(
+        topology: Topology,
+        options: &Options,
+        schedule: &Arc<Schedule>,
+        old: &[Arc<Endpoint>],
+    ) -> Ring {
         let keep = |address: &Address| {
             let kept = old.iter().find(|endpoint| endpoint.address == *address).map(Arc::clone);
-            kept.unwrap_or_else(|| Endpoint::new(address.clone(), options.clone()))
+            kept.unwrap_or_else(|| Endpoint::new(address.clone(), options.clone(), Arc::clone(schedule)))
         };
         let endpoints = topology.servers().iter().map(|server| keep(&server.client)).collect();
         Ring { endpoints, takeover: true, rule: Rule::Cluster(topology) }
     }
 
     /// The ring of plain memcached servers.
-    pub(super) fn memcached(memcached: &Memcached, options: &Options) -> Ring {
+    pub(super) fn memcached(memcached: &Memcached, options: &Options, schedule: &Arc<Schedule>) -> Ring {
         let servers = memcached.servers.iter().map(|(address, weight)| (address, *weight));
-        let endpoint = |(address, _)| Endpoint::new(Address::clone(address), options.clone());
+        let endpoint =
+            |(address, _)| Endpoint::new(Address::clone(address), options.clone(), Arc::clone(schedule));
         let rule = match memcached.distribution {
             Distribution::Ketama => Rule::Ketama(Ketama::new(servers.clone())),
             Distribution::Modula(hash) => Rule::Modula(hash),

@@ -1,5 +1,7 @@
 //! The client without sockets: what bytes mean as answers, and how much is written before anything is read.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::meta::{MetaAnswer, MetaOutcome};
@@ -7,6 +9,7 @@ use super::operation::{Answer, Entry, Operation, Stored, Value};
 use super::reply::{Frame, Progress, Reader, Step, step};
 use super::request::{Chunk, check};
 use super::ring::Ring;
+use super::schedule::Schedule;
 use super::{Address, Distribution, KeyHash, Memcached, MetaGet, MetaStore, Options};
 use crate::base::limits::{
     CLIENT_CHUNK_BYTES_MAX, CLIENT_REPLY_LINE_BYTES_MAX, CLIENT_SHORT_ANSWERS_MAX, CLIENT_WRITE_AHEAD_BYTES,
@@ -239,7 +242,7 @@ fn the_next_server_that_is_up_stands_in_where_it_may() {
     let distribution = Distribution::Modula(KeyHash::default());
     for takeover in [false, true] {
         let memcached = Memcached { servers: servers.clone(), distribution, takeover };
-        let ring = Ring::memcached(&memcached, &Options::default());
+        let ring = Ring::memcached(&memcached, &Options::default(), &Arc::new(Schedule::every(None)));
         for key in ["k", "l", "m", "n", "o", "p"] {
             let own = ring.own(key.as_bytes()).unwrap();
             for mask in 0..8_usize {

@@ -2,11 +2,12 @@
 
 use arrayvec::ArrayVec;
 
+use crate::base::command::{Command, Get, Keys};
 use crate::base::limits::{BATCH_REQUESTS, KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
-use crate::proto::{self, Step};
+use crate::proto::{self, ClassicForm, Form, Request, Step};
 
 use super::{Ask, Backend, Outbox, Session, Verdict};
 
@@ -28,6 +29,8 @@ pub struct Connection {
     swallow_bytes: u64,
     /// Where in a long request to go on.
     resume: usize,
+    /// The read that goes on there, if it is one of many keys.
+    paused: Option<PausedRead>,
     /// Whether it speaks the binary protocol: known from its first byte on, for its whole life.
     is_binary: Option<bool>,
     /// Whether nothing is read any more.
@@ -53,6 +56,40 @@ pub enum Progress {
     Parked,
     /// Nothing more is read; close when the outbox is empty.
     Closing,
+}
+
+/// A read of many keys that goes on later. That its keys are keys was seen when it began, and is not looked at again
+/// each time: with tens of thousands of them that would cost more than reading them.
+#[derive(Clone, Copy, Debug)]
+struct PausedRead {
+    /// Where the keys begin and end in the inbox, which begins with the request.
+    keys: (usize, usize),
+    get: Get,
+    form: ClassicForm,
+    length: usize,
+}
+
+impl PausedRead {
+    /// What is to be known of this step, which `bytes` begin with, if it is a read: its keys end its line.
+    fn of(step: &Step<'_>, bytes: &[u8]) -> Option<PausedRead> {
+        let Step::Request { request, length, .. } = step else { return None };
+        let length = *length;
+        let (Command::Read(keys, get), Form::Classic(form)) = (&request.command, &request.form) else {
+            return None;
+        };
+        let line = bytes.get(..length)?.strip_suffix(b"\n")?;
+        let end = line.strip_suffix(b"\r").unwrap_or(line).len();
+        let start = end.checked_sub(keys.0.len())?;
+        let is_it = bytes.get(start..end) == Some(keys.0);
+        is_it.then_some(PausedRead { keys: (start, end), get: *get, form: *form, length })
+    }
+
+    fn step<'b>(&self, bytes: &'b [u8]) -> Option<Step<'b>> {
+        let (start, end) = self.keys;
+        let command = Command::Read(Keys(bytes.get(start..end)?), self.get);
+        let request = Request { command, form: Form::Classic(self.form) };
+        Some(Step::Request { request, length: self.length, swallow: 0 })
+    }
 }
 
 impl Connection {
@@ -105,7 +142,9 @@ impl Connection {
             if rest.is_empty() {
                 return (taken, Progress::Idle);
             }
-            let first = self.decode(rest, std::mem::take(&mut searched), backend);
+            let mut paused = self.paused.take();
+            let known = paused.as_ref().and_then(|read| read.step(rest));
+            let first = known.unwrap_or_else(|| self.decode(rest, std::mem::take(&mut searched), backend));
             batch.clear();
             self.read_ahead(behind(&first, rest), left - 1, backend, &mut batch);
             let steps = std::iter::once(&first).chain(&batch);
@@ -115,12 +154,18 @@ impl Connection {
             left -= 1 + batch.len();
             for step in steps {
                 if self.outbox.unsent_bytes() >= OUTBOX_BYTES_MAX {
+                    self.paused = paused;
                     return (taken, Progress::Blocked);
                 }
                 match self.take(step, now, backend) {
-                    Ok(length) => taken += length,
+                    Ok(length) => (taken, paused) = (taken + length, None),
                     Err(Progress::Closing) if self.refused => return (bytes.len(), Progress::Closing),
-                    Err(stop) => return (taken, stop),
+                    Err(stop) => {
+                        if self.resume > 0 {
+                            self.paused = paused.or_else(|| PausedRead::of(step, bytes.get(taken..)?));
+                        }
+                        return (taken, stop);
+                    }
                 }
             }
         }

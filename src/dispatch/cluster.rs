@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::Dispatch;
+use super::follow::Sight;
 use crate::base::command::{Command, Get, Key, Keys, Op};
-use crate::base::errand::{Errand, Shown, Told};
+use crate::base::errand::{Errand, Place, Shown, Told};
 use crate::base::limits::OUTBOX_BYTES_MAX;
 use crate::base::lsn::{GroupId, Lsn};
-use crate::base::reply::{Denial, Sink};
+use crate::base::reply::{Denial, Reply, Sink};
 use crate::base::time::{Exptime, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Session, Verdict};
-use crate::group::Group;
-use crate::peer::{Answered, Owner, Question, Roster};
+use crate::group::{Asked, Group};
+use crate::peer::{Answered, Owner, Question, Roster, parts};
 use crate::proto::binary::{self, BinaryForm, Verb};
 use crate::proto::{self, ClassicForm, Form, Request, texts};
 use crate::route::topology::{ServerId, Topology};
@@ -111,12 +112,16 @@ impl Cluster {
         self.version.store(version, Ordering::SeqCst);
     }
 
-    fn way(&self, group: GroupId, session: &mut Session, out: &Outbox) -> Way {
+    /// The server of a group, and the map that says so; `None` while the map changes.
+    fn owner(&self, group: GroupId) -> Option<(u16, u64)> {
         let version = self.version.load(Ordering::Acquire);
         let owner = self.owners.get(usize::from(group.0)).map_or(0, |owner| owner.load(Ordering::Acquire));
-        if version == CHANGING || version != self.version.load(Ordering::Acquire) {
-            return Way::Wait;
-        }
+        let is_whole = version != CHANGING && version == self.version.load(Ordering::Acquire);
+        is_whole.then_some((owner, version))
+    }
+
+    fn way(&self, group: GroupId, session: &mut Session, out: &Outbox) -> Way {
+        let Some((owner, version)) = self.owner(group) else { return Way::Wait };
         if session.map_version != version {
             if out.awaits() {
                 return Way::Wait;
@@ -190,17 +195,28 @@ impl Dispatch {
         self.send(&request, errand, ask, out)
     }
 
-    /// Has another server asked for one key of a read.
+    /// Has another server asked for one key of a read, in one question with others of its keys: the errands from
+    /// `own_errands` on are this read's.
     pub(super) fn send_read(
         &self,
         (server, map_version): (u16, u64),
         (form, key, get): (&Form<'_>, &[u8], &Get),
-        group: GroupId,
+        (group, own_errands): (GroupId, usize),
         ask: &mut Ask<'_>,
         out: &mut Outbox,
     ) -> Verdict {
         if ask.session.is_peer {
             return Verdict::Elsewhere { server, map_version };
+        }
+        let own = ask.session.errands.get_mut(own_errands..).unwrap_or_default();
+        let known =
+            own.iter_mut().rev().find(|errand| errand.server == server && errand.map_version == map_version);
+        // One that also touches is asked key by key: it changes something, and is never begun twice.
+        if let Some(errand) = known.filter(|_| get.touch.is_none())
+            && errand.join(key)
+        {
+            errand.places.push(Place { slot: out.reserve(), group });
+            return Verdict::Done;
         }
         let request = Request { command: Command::Read(Keys(key), *get), form: *form };
         let errand = Errand::new(server, Some(group), map_version, Shown::Before(texts::END), Told::Line);
@@ -322,6 +338,45 @@ impl Owner for Dispatch {
                 _ => return Answered::Busy,
             }
         }
+    }
+
+    /// As a read answers key after key, without what only a connection of a client needs.
+    fn answer_part(
+        &self,
+        (question, name): (&Question<'_>, &[u8]),
+        is_first: bool,
+        now: UnixMs,
+        parts: &mut Vec<u8>,
+    ) -> Option<Lsn> {
+        let (Command::Read(_, get), form) = (&question.request.command, &question.request.form) else {
+            return None;
+        };
+        let id = self.placement.group(name);
+        let cluster = self.cluster.as_ref()?;
+        let (owner, map_version) = cluster.owner(id)?;
+        if owner != cluster.own.get() {
+            parts::put_not_mine(owner, map_version, parts);
+            return Some(Lsn::ZERO);
+        }
+        let (key, op) = (Key::plain(name), Op::Get(*get));
+        let asked = Asked { key: &key, op: &op, now, may_wait: is_first };
+        let (mut is_denied, mut sight) = (false, Sight::NotFound);
+        let before = parts.len();
+        let begun = parts::begin(parts);
+        let submitted = self.groups.get(usize::from(id.0))?.submit(&asked, |reply| {
+            is_denied = matches!(reply, Reply::Denied(_));
+            sight = Sight::of(reply);
+            proto::encode_reply(form, &key, reply, parts);
+        });
+        let Ok(lsn) = submitted else {
+            parts.truncate(before);
+            return None;
+        };
+        parts::end(begun, is_denied, parts);
+        if self.is_followed() {
+            self.tell(&asked, form, Sight::Other, sight, 0);
+        }
+        Some(lsn)
     }
 
     fn peer_limits(&self) -> &proto::Limits {

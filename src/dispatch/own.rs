@@ -13,7 +13,7 @@ use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::Listing;
 use crate::proto::{self, texts};
 use crate::route::Input;
-use crate::route::topology::Topology;
+use crate::route::topology::{self, Topology};
 
 /// Steps of a listing in one turn of its connection.
 const TURN_STEPS: usize = 4;
@@ -57,25 +57,7 @@ impl Dispatch {
     }
 
     fn map_text(&self, map: &Topology) -> String {
-        let placement = map.placement();
-        let mut text = format!(
-            "CLUSTER {} version {} groups {} hash {} hash-tag {}\r\n",
-            map.cluster(),
-            map.version(),
-            placement.group_count,
-            placement.hash.name(),
-            placement.hash_tag.name()
-        );
-        for server in map.servers() {
-            let health = self.health(server.id.get());
-            let (id, client, peer) = (server.id, &server.client, &server.peer);
-            let _ = write!(text, "SERVER {id} client {client} peer {peer} {health}\r\n");
-        }
-        for (first, last, servers) in map.ranges() {
-            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-            let _ = write!(text, "GROUPS {first}-{last} servers {}\r\n", servers.join(","));
-        }
-        text + "END\r\n"
+        topology::show(map, |server| self.health(server.get())) + "END\r\n"
     }
 
     /// The way of a key: what is hashed, the hash, the group, and its servers in order.

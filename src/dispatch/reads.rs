@@ -28,6 +28,7 @@ impl Dispatch {
             return self.discover(b"VALUE AmazonElastiCache:cluster", out);
         }
         let op = Op::Get(*get);
+        let own_errands = ask.session.errands.len();
         let mut rest = Keys(keys.0.get(ask.resume..).unwrap_or_default());
         let (mut looked_up, mut fetched) = (0, 0);
         while let Some((key, next)) = rest.split_first() {
@@ -44,7 +45,7 @@ impl Dispatch {
             match self.way(id, ask, out) {
                 Way::Here => {}
                 Way::There(server, version) => {
-                    match self.send_read((server, version), (form, key, get), id, ask, out) {
+                    match self.send_read((server, version), (form, key, get), (id, own_errands), ask, out) {
                         Verdict::Done => {}
                         stop => return stop,
                     }

@@ -91,7 +91,9 @@ impl Peer {
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.connection.outbox.unsent_bytes() >= OUTBOX_BYTES_MAX
+    /// Whether who was stopped by a full outbox may go on: half of it has left. To fill it up after each reply would be
+    /// many short turns, and as many questions to other servers, each for a few keys.
+    pub(super) fn has_room(&self) -> bool {
+        self.connection.outbox.unsent_bytes() < OUTBOX_BYTES_MAX / 2
     }
 }

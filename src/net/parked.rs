@@ -42,7 +42,7 @@ mod tests {
     use crate::net::worker::Surroundings;
     use crate::net::{Settings, Worker};
     use crate::peer::{Answered, Owner, Question};
-    use crate::proto::{Limits, Request};
+    use crate::proto::{Limits, Request, Step};
 
     const BEGIN_S: u64 = 1_700_000_000;
     const LONG_S: u64 = PARKED_LONG_S as u64;
@@ -68,6 +68,8 @@ mod tests {
         fn limits(&self) -> &Limits {
             &self.limits
         }
+
+        fn foresee<'s>(&self, _: impl Iterator<Item = &'s Step<'s>>) {}
 
         fn execute(&self, _: &Request<'_>, _: &mut Ask<'_>, _: &mut Outbox) -> Verdict {
             self.put_off.fetch_add(1, Ordering::SeqCst);
@@ -100,6 +102,10 @@ mod tests {
     impl Owner for Busy {
         fn answer(&self, _: &Question<'_>, _: UnixMs) -> Answered {
             Answered::Busy
+        }
+
+        fn answer_part(&self, _: (&Question<'_>, &[u8]), _: bool, _: UnixMs, _: &mut Vec<u8>) -> Option<Lsn> {
+            None
         }
 
         fn peer_limits(&self) -> &Limits {

@@ -369,7 +369,7 @@ impl<B: Backend + Owner> Worker<B> {
             }
             Progress::Parked => &mut self.parked,
             Progress::Idle if peer.readable && !peer.stuck => &mut self.again,
-            Progress::Blocked if !peer.is_full() => &mut self.again,
+            Progress::Blocked if peer.has_room() => &mut self.again,
             Progress::Idle | Progress::Blocked | Progress::Closing => return,
         };
         if !std::mem::replace(&mut peer.queued, true) {

@@ -25,6 +25,8 @@ pub struct Task {
     pub asker: Asker,
     /// What is asked.
     pub errand: Errand,
+    /// How many of the errand's places are filled.
+    pub filled: usize,
     /// A server has said that it is not the one.
     pub is_retried: bool,
     /// When it was taken, nanoseconds of the clock that `now_ms` is of.
@@ -71,7 +73,7 @@ impl Desk {
 
     /// Takes an errand of this connection.
     pub fn take(&mut self, asker: Asker, errand: Errand, now_ns: u64) {
-        self.send(Task { asker, errand, is_retried: false, began_ns: now_ns }, now_ns / 1_000_000);
+        self.send(Task { asker, errand, filled: 0, is_retried: false, began_ns: now_ns }, now_ns / 1_000_000);
     }
 
     /// The connection to a server.
@@ -167,13 +169,16 @@ impl Desk {
                     };
                     self.answer(&task, outcome, End::Answered);
                 }
+                Event::Part { asker, began_ns, slot, outcome } => {
+                    self.answers.push(Answer { asker, slot, outcome, began_ns, end: End::Answered });
+                }
                 Event::Failed(task, why) => {
                     let end = match why {
                         Why::Down => End::Down,
                         Why::Full => End::Full,
                         Why::Unknown => End::Unknown,
                     };
-                    self.fail(&task, &failure(&task.errand, why), end);
+                    self.fail(&task, &failure(&task, why), end);
                 }
                 Event::NotMine { task, owner, map_version } => {
                     self.ask_elsewhere(task, owner, map_version, now_ms);
@@ -197,7 +202,14 @@ impl Desk {
         // Only where the outcome is not known does it help nobody to ask again.
         let status = if end == End::Unknown { Status::Internal } else { Status::Temporary };
         let line = told(&task.errand, status, Bytes::from(format!("SERVER_ERROR {text}\r\n")));
-        self.answer(task, task.errand.shown.failure(line), end);
+        if task.errand.places.is_empty() {
+            return self.answer(task, task.errand.shown.failure(line), end);
+        }
+        let (asker, began_ns) = (task.asker, task.began_ns);
+        for place in task.errand.places.get(task.filled..).unwrap_or_default() {
+            let (slot, outcome) = (place.slot, task.errand.shown.failure(line.clone()));
+            self.answers.push(Answer { asker, slot, outcome, began_ns, end });
+        }
     }
 
     fn answer(&mut self, task: &Task, outcome: Outcome, end: End) {
@@ -215,9 +227,11 @@ fn told(errand: &Errand, status: Status, line: Bytes) -> Bytes {
 }
 
 /// Why there is no answer, in words. A client acts on the beginning `outcome unknown`.
-fn failure(errand: &Errand, why: Why) -> String {
+fn failure(task: &Task, why: Why) -> String {
+    let Task { errand, filled, .. } = task;
     let server = errand.server;
-    let place = match errand.group {
+    let group = errand.places.get(*filled).map(|place| place.group).or(errand.group);
+    let place = match group {
         Some(group) => format!("group {group} is on server {server}, which"),
         None => format!("server {server}"),
     };

@@ -8,7 +8,7 @@ use crate::base::lsn::GroupId;
 pub const HEAD_BYTES: usize = 16;
 const MAGIC: [u8; 2] = *b"LP";
 /// The version of the format, and the only one that is understood.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// What stands for the whole store instead of a group.
 const NO_GROUP: u16 = u16::MAX;
 /// A question before its text, bytes.
@@ -65,6 +65,11 @@ pub struct Question<'a> {
 pub enum Status {
     /// Its text is the reply.
     Said,
+    /// Its text is the answers to some of many keys, in their order.
+    Parts {
+        /// No key is left to be answered.
+        is_last: bool,
+    },
     /// The group is another server's: nothing was executed.
     NotMine {
         /// Whose it is, by number.
@@ -152,6 +157,7 @@ impl<'a> Reply<'a> {
         let (status, owner, version) = match self.status {
             Status::Said => (0_u8, 0_u16, 0_u64),
             Status::NotMine { owner, map_version } => (1, owner, map_version),
+            Status::Parts { is_last } => (if is_last { 3 } else { 2 }, 0, 0),
         };
         let (sequence, owner, version) =
             (self.sequence.to_le_bytes(), owner.to_le_bytes(), version.to_le_bytes());
@@ -167,6 +173,8 @@ impl<'a> Reply<'a> {
         let status = match status {
             0 => Status::Said,
             1 => Status::NotMine { owner, map_version },
+            2 => Status::Parts { is_last: false },
+            3 => Status::Parts { is_last: true },
             _ => return None,
         };
         Some(Reply { sequence, status, text })

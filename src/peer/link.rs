@@ -7,10 +7,14 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use super::desk::Task;
+use bytes::Bytes;
+
+use super::desk::{Asker, Task};
 use super::frame::{Found, HEAD_BYTES, Kind, Question, Reply, Status, find};
 use super::greeting::Asking;
+use super::parts::Part;
 use super::roster::Roster;
+use crate::base::errand::{Errand, Outcome, Place, Slot};
 use crate::base::limits::{
     PEER_ANSWER_MS, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS, PEER_HOLD_MS,
     PEER_PAUSE_MS_MAX, PEER_PAUSE_MS_MIN, PEER_WAITING_BYTES_MAX, PEER_WAITING_MAX,
@@ -40,6 +44,53 @@ struct Letter {
 }
 
 impl Letter {
+    /// Takes the answers to some of its keys.
+    ///
+    /// # Errors
+    /// What cannot be such answers.
+    fn take_parts(
+        &mut self,
+        mut parts: Bytes,
+        is_last: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), &'static str> {
+        while !parts.is_empty() {
+            let part = Part::take(&mut parts).ok_or("it sent a part that cannot be understood")?;
+            let task = &mut self.task;
+            let place =
+                *task.errand.places.get(task.filled).ok_or("it answers keys that nobody asked for")?;
+            let (asker, began_ns, slot) = (task.asker, task.began_ns, place.slot);
+            events.push(match part {
+                Part::Said(bytes) => Event::Part { asker, began_ns, slot, outcome: Outcome::Said(bytes) },
+                Part::Refused(line) => Event::Part { asker, began_ns, slot, outcome: Outcome::Missing(line) },
+                Part::NotMine { owner, map_version } => {
+                    let task = self.alone(self.task.filled, place).ok_or("a key is lost")?;
+                    Event::NotMine { task, owner, map_version }
+                }
+            });
+            self.task.filled += 1;
+        }
+        let is_whole = self.task.filled == self.task.errand.places.len();
+        if is_last == is_whole { Ok(()) } else { Err("it answers another number of keys") }
+    }
+
+    /// The question for one of its keys alone.
+    fn alone(&self, at: usize, place: Place) -> Option<Task> {
+        let Found::Whole(_, body, _) = find(&self.frame, PEER_FRAME_BYTES_MAX) else { return None };
+        let mut words = Question::read(body)?.text.trim_ascii_end().split(|byte| *byte == b' ');
+        let (verb, key) = (words.next()?, words.nth(at)?);
+        let Errand { server, map_version, ref shown, told, .. } = self.task.errand;
+        let mut errand = Errand::new(server, Some(place.group), map_version, shown.clone(), told);
+        (errand.slot, errand.request) = (place.slot, [verb, b" ", key, b"\r\n"].concat());
+        Some(Task {
+            asker: self.task.asker,
+            errand,
+            filled: 0,
+            is_retried: false,
+            began_ns: self.task.began_ns,
+        })
+    }
+
     /// The request, to be sent elsewhere.
     fn taken_back(mut self) -> Task {
         if let Found::Whole(_, body, _) = find(&self.frame, PEER_FRAME_BYTES_MAX)
@@ -66,7 +117,18 @@ pub enum Why {
 #[derive(Debug)]
 pub enum Event {
     /// It is answered.
-    Said(Task, bytes::Bytes),
+    Said(Task, Bytes),
+    /// One of its keys is answered.
+    Part {
+        /// Who waits for it.
+        asker: Asker,
+        /// See [`Task::began_ns`].
+        began_ns: u64,
+        /// Where it goes.
+        slot: Slot,
+        /// What it is.
+        outcome: Outcome,
+    },
     /// The server does not have the group.
     NotMine {
         /// The request.
@@ -255,19 +317,36 @@ impl Link {
             }
             (Kind::Answer, State::Up) => {
                 let reply = Reply::read(body).ok_or("it sent an answer that cannot be understood")?;
-                let is_next = self.flying.front().is_some_and(|letter| letter.sequence == reply.sequence);
-                let letter = self.flying.pop_front().filter(|_| is_next).ok_or("it answers out of order")?;
-                self.bytes -= letter.frame.len();
-                events.push(match reply.status {
-                    Status::Said => Event::Said(letter.task, reply.bytes()),
-                    Status::NotMine { owner, map_version } => {
-                        Event::NotMine { task: letter.taken_back(), owner, map_version }
-                    }
-                });
-                Ok(())
+                Ok(self.answered(&reply, events)?)
             }
             _ => Err("it sent what does not belong here".into()),
         }
+    }
+
+    /// Takes an answer, which is one to the question that has waited longest.
+    fn answered(&mut self, reply: &Reply<'_>, events: &mut Vec<Event>) -> Result<(), &'static str> {
+        let is_next = |letter: &&mut Letter| letter.sequence == reply.sequence;
+        let letter = self.flying.front_mut().filter(is_next).ok_or("it answers out of order")?;
+        let is_of_many = !letter.task.errand.places.is_empty();
+        if is_of_many != matches!(reply.status, Status::Parts { .. }) {
+            return Err("it answers many keys as one, or one as many");
+        }
+        if let Status::Parts { is_last } = reply.status {
+            letter.take_parts(reply.bytes(), is_last, events)?;
+            if !is_last {
+                return Ok(());
+            }
+        }
+        let Some(letter) = self.flying.pop_front() else { return Ok(()) };
+        self.bytes -= letter.frame.len();
+        match reply.status {
+            Status::Said => events.push(Event::Said(letter.task, reply.bytes())),
+            Status::Parts { .. } => {}
+            Status::NotMine { owner, map_version } => {
+                events.push(Event::NotMine { task: letter.taken_back(), owner, map_version });
+            }
+        }
+        Ok(())
     }
 
     /// The connection is gone, or was never made.

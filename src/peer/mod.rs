@@ -1,6 +1,6 @@
 //! Servers among themselves, without a socket: what a server asks another on behalf of a client.
 //!
-//! Owns: the frames between them ([`frame`], drawn in `FORMAT.md`), the proof of the shared secret ([`greeting`]), the
+//! Owns: the frames between them ([`frame`], drawn in `FORMAT.md`; answers to many keys are [`parts`]), the proof of the shared secret ([`greeting`]), the
 //! asking side of one connection ([`link`]) and of all of them together ([`desk`]), the answering side ([`session`]), and
 //! what all workers know of the other servers ([`roster`]).
 //!
@@ -17,6 +17,7 @@ pub mod desk;
 pub mod frame;
 pub mod greeting;
 pub mod link;
+pub mod parts;
 pub mod roster;
 pub mod session;
 #[cfg(test)]

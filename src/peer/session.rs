@@ -6,20 +6,32 @@ use std::sync::atomic::Ordering;
 
 use super::frame::{Found, Kind, Question as Frame, Reply, Status, find, put};
 use super::greeting::Answering;
+use super::parts;
 use super::roster::Roster;
-use crate::base::command::{Command, Keys, Own};
+use crate::base::command::{Command, Get, Keys, Own};
 use crate::base::limits::{
     KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS,
+    PEER_PARTS_BYTES_MAX, PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX,
 };
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::time::UnixMs;
 use crate::proto::binary::{self, Refusal};
-use crate::proto::{self, Form, Request, Step};
+use crate::proto::{self, Form, Request, Step, texts};
 
 /// Who has groups here and answers for them.
 pub trait Owner: Send + Sync {
     /// Answers a request of another server, and asks nobody.
     fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered;
+
+    /// Answers for one key of a read of many, and asks nobody: writes its part, which may leave when the LSN is safe.
+    /// `None`: not just now. Only who is the first may be told so because somebody else reads its row.
+    fn answer_part(
+        &self,
+        asked: (&Question<'_>, &[u8]),
+        is_first: bool,
+        now: UnixMs,
+        parts: &mut Vec<u8>,
+    ) -> Option<Lsn>;
 
     /// What the codec must know.
     fn peer_limits(&self) -> &proto::Limits;
@@ -52,6 +64,24 @@ pub enum Answered {
     },
 }
 
+impl Answered {
+    /// The answer to a read of one key, as the part of an answer to many; see [`Owner::answer_part`].
+    pub fn into_part(self, parts: &mut Vec<u8>) -> Option<Lsn> {
+        match self {
+            Answered::Busy => return None,
+            Answered::Said(text, lsn) => {
+                match text.strip_suffix(texts::END) {
+                    Some(found) => parts::put_said(found, parts),
+                    None => parts::put_refused(&text, parts),
+                }
+                return Some(lsn);
+            }
+            Answered::NotMine { owner, map_version } => parts::put_not_mine(owner, map_version, parts),
+        }
+        Some(Lsn::ZERO)
+    }
+}
+
 /// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -81,6 +111,8 @@ pub struct Session {
     state: State,
     since_ms: u64,
     inbox: Vec<u8>,
+    /// How far the keys of the first question in `inbox` are answered, if it has many.
+    resume: usize,
     /// Answers that wait for their LSN, in order.
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
@@ -93,9 +125,12 @@ pub struct Session {
 struct Waiting {
     lsn: Lsn,
     sequence: u64,
+    status: Status,
     text: Vec<u8>,
     /// What becomes of it if it is lost; `None` for a line, which whoever lets go of it has.
     frame: Option<Refusal>,
+    /// Of answers to many keys, how many they are.
+    keys: usize,
 }
 
 impl Session {
@@ -105,6 +140,7 @@ impl Session {
             state: State::Fresh,
             since_ms: now_ms,
             inbox: Vec::new(),
+            resume: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             out: Vec::new(),
@@ -208,6 +244,11 @@ impl Session {
             }
             _ => return (0, Some(self.refuse("a question that is no single request"))),
         };
+        if let (Command::Read(keys, get), form) = (&request.command, request.form)
+            && !is_single(*keys)
+        {
+            return self.read_many(&frame, (form, *keys, *get), length, now, owner, roster);
+        }
         let lost = lost_frame(&request);
         let question = Question { request, group: frame.group, map_version: frame.map_version };
         match owner.answer(&question, now) {
@@ -229,13 +270,58 @@ impl Session {
         (length, None)
     }
 
+    /// Answers as many keys of a read as one answer holds. The question stays until all have been, so that nothing
+    /// behind it overtakes them; others have their turn meanwhile.
+    fn read_many(
+        &mut self,
+        frame: &Frame<'_>,
+        (form, keys, get): (Form<'_>, Keys<'_>, Get),
+        length: usize,
+        now: UnixMs,
+        owner: &impl Owner,
+        roster: &Roster,
+    ) -> (usize, Option<Progress>) {
+        let mut rest = Keys(keys.0.get(self.resume..).unwrap_or_default());
+        let (mut parts, mut lsn, mut count, mut is_busy) = (Vec::new(), Lsn::ZERO, 0, false);
+        while let Some((key, next)) = rest.split_first()
+            && parts.len() < PEER_PARTS_BYTES_MAX
+            && count < PEER_READ_KEYS_MAX
+        {
+            let request = Request { command: Command::Read(Keys(key), get), form };
+            let question = Question { request, group: frame.group, map_version: frame.map_version };
+            let Some(at) = owner.answer_part((&question, key), count == 0, now, &mut parts) else {
+                is_busy = true;
+                break;
+            };
+            lsn = lsn.max(at);
+            (rest, count) = (next, count + 1);
+        }
+        if count == 0 {
+            return (0, Some(Progress::Parked));
+        }
+        roster.figures.answered.fetch_add(count as u64, Ordering::Relaxed);
+        let is_last = is_none(rest);
+        self.say_parts(frame.sequence, lsn, is_last, parts, count);
+        self.resume = if is_last { 0 } else { keys.0.len() - rest.0.len() };
+        (if is_last { length } else { 0 }, Some(if is_busy { Progress::Parked } else { Progress::Again }))
+    }
+
+    fn say_parts(&mut self, sequence: u64, lsn: Lsn, is_last: bool, text: Vec<u8>, keys: usize) {
+        let status = Status::Parts { is_last };
+        if lsn == Lsn::ZERO && self.waiting.is_empty() {
+            return Reply { sequence, status, text: &text }.put(&mut self.out);
+        }
+        self.waiting_bytes += text.len();
+        self.waiting.push_back(Waiting { lsn, sequence, status, text, frame: None, keys });
+    }
+
     /// An answer, which leaves when its LSN is safe.
     fn say(&mut self, sequence: u64, lsn: Lsn, text: Vec<u8>, frame: Option<Refusal>) {
         if lsn == Lsn::ZERO && self.waiting.is_empty() {
             return Reply { sequence, status: Status::Said, text: &text }.put(&mut self.out);
         }
         self.waiting_bytes += text.len();
-        self.waiting.push_back(Waiting { lsn, sequence, text, frame });
+        self.waiting.push_back(Waiting { lsn, sequence, status: Status::Said, text, frame, keys: 0 });
     }
 
     /// Lets go of the answers whose LSN is safe. When the log has failed the others will never be: they become the line
@@ -247,13 +333,9 @@ impl Session {
             let text = if first.lsn <= safe {
                 Cow::Borrowed(first.text.as_slice())
             } else {
-                first.frame.as_ref().map_or(lost.unwrap_or_default().into(), |frame| {
-                    let mut text = Vec::new();
-                    binary::encode_refusal(frame, &mut text);
-                    Cow::Owned(text)
-                })
+                first.lost(lost.unwrap_or_default())
             };
-            Reply { sequence: first.sequence, status: Status::Said, text: &text }.put(&mut self.out);
+            Reply { sequence: first.sequence, status: first.status, text: &text }.put(&mut self.out);
             self.waiting_bytes -= first.text.len();
             self.waiting.pop_front();
         }
@@ -309,6 +391,19 @@ impl Session {
     }
 }
 
+impl Waiting {
+    /// What becomes of it when the log can no longer promise it.
+    fn lost<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut text = Vec::new();
+        match (&self.frame, self.status) {
+            (Some(frame), _) => binary::encode_refusal(frame, &mut text),
+            (None, Status::Parts { .. }) => (0..self.keys).for_each(|_| parts::put_refused(line, &mut text)),
+            (None, _) => return Cow::Borrowed(line),
+        }
+        Cow::Owned(text)
+    }
+}
+
 /// Reads a request: a line with what belongs to it, or a frame of the binary protocol. Who asks has seen to who may.
 fn decode<'a>(text: &'a [u8], limits: &proto::Limits) -> Step<'a> {
     if text.first() == Some(&binary::REQUEST_MAGIC) {
@@ -324,13 +419,19 @@ fn lost_frame(request: &Request<'_>) -> Option<Refusal> {
     Some(Refusal { opcode: form.opcode, opaque: form.opaque, status: binary::Status::Internal })
 }
 
-/// Whether this is a request that one server may ask another: of one key, or of the whole store.
+/// Whether this is a request that one server may ask another: of one key, a read of some, or of the whole store.
 fn is_one(request: &Request<'_>) -> bool {
     match &request.command {
         Command::Keyed(..) | Command::FlushAll(_) | Command::Own(Own::Keys { .. }) => true,
-        Command::Read(keys, _) => keys.split_first().is_some_and(|(_, rest)| is_none(rest)),
+        Command::Read(keys, get) => {
+            is_single(*keys) || (keys.0.len() <= PEER_READ_BYTES_MAX && get.touch.is_none())
+        }
         _ => false,
     }
+}
+
+fn is_single(keys: Keys<'_>) -> bool {
+    keys.split_first().is_some_and(|(_, rest)| is_none(rest))
 }
 
 fn is_none(keys: Keys<'_>) -> bool {

@@ -21,6 +21,8 @@ pub(super) struct Ahead {
     /// What of them has not left, with [`SLOT_BYTES`] for every open place.
     bytes: usize,
     next_slot: u64,
+    /// Behind the stage that was filled last: the next one is mostly found there, also while the first is open.
+    searched: usize,
     /// Why a part of the reply that is being let go of is missing.
     missing: Option<Bytes>,
 }
@@ -55,8 +57,18 @@ impl Outbox {
     /// Fills a place. What it holds has been safe where it comes from.
     pub fn fill(&mut self, slot: Slot, outcome: Outcome) {
         let Some(ahead) = &mut self.ahead else { return };
-        let is_it = |stage: &&mut Stage| matches!(stage, Stage::Open(open) if *open == slot);
-        let Some(stage) = ahead.stages.iter_mut().find(is_it) else { return };
+        let Some(at) = ahead.place_of(slot) else { return };
+        if at == 1
+            && let Outcome::Said(bytes) = &outcome
+            && ahead.join(bytes)
+        {
+            if !ahead.is_open(1) {
+                self.settle();
+            }
+            return;
+        }
+        ahead.searched = at + 1;
+        let Some(stage) = ahead.stages.get_mut(at) else { return };
         ahead.bytes -= SLOT_BYTES;
         *stage = match outcome {
             Outcome::Said(bytes) => {
@@ -68,7 +80,10 @@ impl Outbox {
             }
             Outcome::Missing(line) => Stage::Missing(line),
         };
-        self.settle();
+        // Behind the run that leaves now there is an open place, if this was not it.
+        if at <= 1 {
+            self.settle();
+        }
     }
 
     /// Ends a reply some of whose parts may come late: with these bytes, or with why one of them is missing.
@@ -107,7 +122,8 @@ impl Outbox {
 
     /// Makes one run of what stands before the first open place; when there is none, that run is the outbox.
     fn settle(&mut self) {
-        let Some(mut ahead) = self.ahead.take() else { return };
+        let Some(mut ahead) = self.ahead.take_if(|ahead| !ahead.is_open(0)) else { return };
+        ahead.searched = 0;
         let own = std::mem::take(self);
         let mut front = Outbox::default();
         while let Some(stage) = ahead.stages.pop_front() {
@@ -206,6 +222,30 @@ impl Ahead {
         self.stages.is_empty()
     }
 
+    /// Whether this stage is an open place.
+    fn is_open(&self, at: usize) -> bool {
+        matches!(self.stages.get(at), Some(Stage::Open(_)))
+    }
+
+    /// Puts what fills the second stage behind the run that is the first, as nearly all of a long reply are put.
+    fn join(&mut self, bytes: &Bytes) -> bool {
+        let Some(Stage::Run(run)) = self.stages.front_mut() else { return false };
+        run.seal(Lsn::ZERO);
+        run.put_shared(bytes);
+        run.seal(Lsn::ZERO);
+        self.bytes = self.bytes + bytes.len() - SLOT_BYTES;
+        self.stages.remove(1);
+        self.searched = 1;
+        true
+    }
+
+    /// Where this place is, if it is open.
+    fn place_of(&self, slot: Slot) -> Option<usize> {
+        let is_it = |stage: &Stage| matches!(stage, Stage::Open(open) if *open == slot);
+        let behind = self.stages.iter().skip(self.searched).position(is_it).map(|at| at + self.searched);
+        behind.or_else(|| self.stages.iter().position(is_it))
+    }
+
     fn push_run(&mut self, run: Outbox) {
         if !run.is_void() {
             self.bytes += run.unsent_bytes();
@@ -227,6 +267,7 @@ impl Ahead {
             run.advance(count);
             if run.is_void() {
                 self.stages.pop_front();
+                self.searched = self.searched.saturating_sub(1);
             }
         }
     }

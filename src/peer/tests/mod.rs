@@ -1,5 +1,6 @@
 //! Both sides over an in-memory pair of pipes: cut, delayed, broken; and the frames byte by byte.
 
+mod reads;
 mod requests;
 
 use std::io::IoSlice;
@@ -38,6 +39,8 @@ const SECRET: &str = "0123456789abcdef";
 struct Echo {
     heard: Mutex<Vec<String>>,
     busy: Mutex<usize>,
+    /// It was busy once for a key `parks`.
+    has_parked: Mutex<bool>,
 }
 
 impl Owner for Echo {
@@ -51,15 +54,35 @@ impl Owner for Echo {
             Command::Keyed(key, Op::Store(_) | Op::Get(_)) => {
                 String::from_utf8_lossy(&key.bytes).into_owned()
             }
-            Command::Read(keys, _) => String::from_utf8_lossy(keys.0).into_owned(),
+            Command::Read(keys, _) => String::from_utf8_lossy(keys.0.trim_ascii()).into_owned(),
             other => format!("{other:?}"),
         };
+        if key == "parks" && !std::mem::replace(&mut *self.has_parked.lock().unwrap(), true) {
+            return Answered::Busy;
+        }
         self.heard.lock().unwrap().push(key.clone());
         if key.starts_with("moved") {
             return Answered::NotMine { owner: 3, map_version: 9 };
         }
         let lsn = key.strip_prefix("waits").and_then(|number| number.parse().ok()).map_or(Lsn::ZERO, Lsn);
-        Answered::Said(format!("did {key}\r\n").into_bytes(), lsn)
+        let text = match &question.request.command {
+            Command::Read(..) if key == "denied" => "SERVER_ERROR denied\r\n".into(),
+            Command::Read(..) if key == "missed" => "END\r\n".into(),
+            Command::Read(..) if key.starts_with("large") => format!("{key}{}END\r\n", "v".repeat(100_000)),
+            Command::Read(..) => format!("read {key}\r\nEND\r\n"),
+            _ => format!("did {key}\r\n"),
+        };
+        Answered::Said(text.into_bytes(), lsn)
+    }
+
+    fn answer_part(
+        &self,
+        (question, _): (&Question<'_>, &[u8]),
+        _: bool,
+        now: UnixMs,
+        parts: &mut Vec<u8>,
+    ) -> Option<Lsn> {
+        self.answer(question, now).into_part(parts)
     }
 
     fn peer_limits(&self) -> &proto::Limits {
@@ -458,7 +481,7 @@ fn nothing_is_executed_before_the_secret_is_proved() {
 
 #[test]
 fn only_single_requests_are_taken() {
-    for text in ["get a b\r\n", "stats\r\n", "quit\r\n", "get a\r\nget b\r\n", "get a", ""] {
+    for text in ["gat 9 a b\r\n", "stats\r\n", "quit\r\n", "get a\r\nget b\r\n", "get a", ""] {
         let mut pair = Pair::new();
         pair.ask(0, text);
         pair.open();
@@ -481,17 +504,17 @@ fn only_single_requests_are_taken() {
 fn frames_are_these_bytes() {
     let mut bytes = Vec::new();
     frame::Question { sequence: 2, map_version: 3, group: Some(GroupId(4)), text: b"mn\r\n" }.put(&mut bytes);
-    let golden = "4c500104 16000000 CRC 00000000 0200000000000000 0300000000000000 0400 6d6e0d0a";
+    let golden = "4c500204 16000000 CRC 00000000 0200000000000000 0300000000000000 0400 6d6e0d0a";
     assert_eq!(shown(&bytes), golden.replace(' ', "").replace("CRC", &crc(&bytes)));
     let mut bytes = Vec::new();
     let status = Status::NotMine { owner: 5, map_version: 6 };
     Reply { sequence: 1, status, text: b"x" }.put(&mut bytes);
-    let golden = "4c500105 14000000 CRC 00000000 0100000000000000 01 0500 0600000000000000 78";
+    let golden = "4c500205 14000000 CRC 00000000 0100000000000000 01 0500 0600000000000000 78";
     assert_eq!(shown(&bytes), golden.replace(' ', "").replace("CRC", &crc(&bytes)));
     let mut bytes = Vec::new();
     greeting::Asking::begin(facts(1), 2, [0xcc; 32], &mut bytes);
     let golden = format!(
-        "4c500101 32000000 CRC 00000000 {} 0100 4000 01 01 0500000000000000 73686f70",
+        "4c500201 32000000 CRC 00000000 {} 0100 4000 01 01 0500000000000000 73686f70",
         "cc".repeat(32)
     );
     assert_eq!(shown(&bytes), golden.replace(' ', "").replace("CRC", &crc(&bytes)));
@@ -532,7 +555,7 @@ fn every_cut_of_a_frame_needs_more_and_every_flipped_bit_is_noticed() {
     }
     assert!(matches!(frame::find(&bytes, body.len() - 1), Found::Bad(_)), "too long");
     assert!(frame::Question::read(&[0; 17]).is_none() && Reply::read(&[0; 18]).is_none());
-    assert!(Reply::read(&[2; 19]).is_none(), "an unknown status");
+    assert!(Reply::read(&[4; 19]).is_none(), "an unknown status");
 }
 
 #[test]
@@ -543,7 +566,7 @@ fn hostile_answers_close_the_connection() {
     (0..2).for_each(|_| Reply { sequence: 0, status: Status::Said, text: b"" }.put(&mut twice));
     let mut question = Vec::new();
     frame::Question { sequence: 0, map_version: 0, group: None, text: b"" }.put(&mut question);
-    let mut huge = vec![b'L', b'P', 1, 5];
+    let mut huge = vec![b'L', b'P', 2, 5];
     huge.extend_from_slice(&(PEER_FRAME_BYTES_MAX as u32 + 1).to_le_bytes());
     huge.extend_from_slice(&[0; 8]);
     for bytes in [out_of_order, twice, question, huge, b"VALUE a 0 1\r\n".to_vec()] {

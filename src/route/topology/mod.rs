@@ -1,8 +1,8 @@
 //! The map of a cluster: which servers there are, and which of them has which logical group.
 //!
 //! Owns: the topology file and what is wrong with one ([`read`]), the map itself ([`Topology`]), whether one map may
-//! follow another ([`Proposal::judge`]), the map in force as bytes ([`store`], [`restore`]), and the texts of the tools
-//! ([`tools`]). `docs/placement.md` specifies the file.
+//! follow another ([`Proposal::judge`]), the map in force as bytes ([`store`], [`restore`]), the map as a server shows it
+//! ([`show`], [`read_shown`]), and the texts of the tools ([`tools`]). `docs/placement.md` specifies the file.
 //!
 //! May import: base, and the rest of the room.
 //!
@@ -18,6 +18,7 @@ mod file;
 mod map;
 mod plan;
 mod refusal;
+mod shown;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -27,4 +28,5 @@ pub use change::{Holdings, Move, Verdict};
 pub use file::{Proposal, read};
 pub use map::{Address, Server, ServerId, Topology};
 pub use refusal::Refusal;
+pub use shown::{read_shown, show};
 pub use stored::{Damage, restore, store};

@@ -393,3 +393,62 @@ fn whatever_a_file_says_is_borne() {
     }
     assert!(taken > 100, "{taken} of the changes make another map");
 }
+
+#[test]
+fn a_shown_map_is_read_as_the_map_that_it_shows() {
+    let topology = map(MAP);
+    let shown =
+        show(&topology, |server| if server == id(1) { "self".into() } else { "not asked yet".into() });
+    assert_eq!(
+        shown,
+        "CLUSTER shop version 3 groups 8 hash larder hash-tag braces\r\n\
+         SERVER 1 client 10.0.0.1:11211 peer 10.0.0.1:11311 self\r\n\
+         SERVER 2 client cache-2.local:11211 peer [::1]:11311 not asked yet\r\n\
+         GROUPS 0-4 servers 1\r\nGROUPS 5-7 servers 2\r\n"
+    );
+    let found = read_shown(shown.lines()).unwrap();
+    assert_eq!((found.version(), found.cluster(), found.placement()), (3, "shop", topology.placement()));
+    assert_eq!(found.ranges(), topology.ranges());
+    let places = |map: &Topology| -> Vec<_> {
+        map.servers().iter().map(|server| (server.id, server.client.clone(), server.peer.clone())).collect()
+    };
+    assert_eq!(places(&found), places(&topology));
+    let one_group = map(&MAP.replace("0-4", "0-3").replace(
+        "[[range]]\ngroups = \"5",
+        "[[range]]\ngroups = \"4\"\nservers = [2]\n[[range]]\ngroups = \"5",
+    ));
+    let found = read_shown(show(&one_group, |_| String::new()).lines()).unwrap();
+    assert_eq!(found.ranges(), one_group.ranges());
+}
+
+#[test]
+fn what_is_no_shown_map_is_refused_in_words() {
+    let shown = show(&map(MAP), |_| "self".into());
+    for (was, is, why) in [
+        ("CLUSTER shop", "CLUSTER sh\"op", "not a line of a map"),
+        ("CLUSTER shop", "CLUSTER sh\\u0041op", "not a line of a map"),
+        ("version 3", "version 3.0", "not a line of a map"),
+        ("version 3", "version +3", "not a line of a map"),
+        ("version 3", "version 0", "not a map"),
+        ("groups 8", "groups 5000", "not a map"),
+        ("hash larder", "hash other", "not a map"),
+        ("SERVER 2", "SERVER 1", "not a map"),
+        ("cache-2.local:11211", "cache-2.local", "not a map"),
+        ("GROUPS 5-7", "GROUPS 6-7", "not a map"),
+        ("GROUPS 5-7", "GROUPS 5-8", "not a map"),
+        ("GROUPS 5-7", "GROUPS 5-70000", "not a line of a map"),
+        ("GROUPS 5-7", "GROUPS 57", "not a line of a map"),
+        ("servers 2", "servers 3", "not a map"),
+        ("servers 2", "servers ", "not a line of a map"),
+        ("GROUPS 5-7 servers 2\r\n", "WEIGHTS 1 2\r\n", "not a line of a map"),
+        ("GROUPS 5-7 servers 2\r\n", "", "not a map"),
+    ] {
+        let text = shown.replace(was, is);
+        assert_ne!(text, shown);
+        let found = read_shown(text.lines()).unwrap_err();
+        assert!(found.starts_with(why), "{is}: {found}");
+    }
+    assert!(read_shown([].into_iter()).is_err());
+    let later = shown.replace("hash-tag braces", "hash-tag braces zones 2");
+    assert!(read_shown(later.lines()).is_ok(), "what a later release says behind it is passed over");
+}
