@@ -40,6 +40,8 @@ fn a_read_of_many_is_whole_and_in_order_through_any_server() {
             let lines = client.lines(format!("get {}{end}", asked.join(" ")), "END\r\n").concat();
             assert!(lines == expected.clone() + "END\r\n", "through server {}", at + 1);
         }
+        let missed: Vec<String> = (0..KEYS).filter(|n| !has(*n)).map(|n| all[n].clone()).collect();
+        assert_eq!(client.get(&missed), [], "nothing but misses");
         // A cas is the one that its server gives.
         let key = &there[9];
         let line = cluster.client(cluster.home(key)).lines(format!("gets {key}\r\n"), "END\r\n").remove(0);

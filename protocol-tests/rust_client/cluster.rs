@@ -176,3 +176,25 @@ fn a_server_that_hangs_spoils_only_its_own() {
     assert!(answers[0].as_ref().is_err_and(larder::client::Error::is_unknown), "{answers:?}");
     assert_eq!(answers[1], Ok(None));
 }
+
+#[test]
+fn a_seed_that_has_no_map_is_passed_over() {
+    let says = |text| BadServer::start(&[&[Act::Hear(1), Act::Say(text), Act::Hang]]);
+    let memcached = says("ERROR\r\n");
+    let alone = says("CLIENT_ERROR no cluster: the server runs without --cluster\r\n");
+    let half = says("CLUSTER shop version 3 groups 8 hash larder hash-tag braces\r\nEND\r\n");
+    let endless = says("CLUSTER shop\r\nnonsense\r\n");
+    let good = says(
+        "CLUSTER shop version 3 groups 8 hash larder hash-tag braces\r\n\
+         SERVER 1 client 127.0.0.1:1 peer 127.0.0.1:2 self\r\nGROUPS 0-7 servers 1\r\nEND\r\n",
+    );
+    let bad = [&memcached, &alone, &half, &endless];
+    for server in bad {
+        let error = Client::discover(&[address(server.address)], patient()).unwrap_err();
+        assert_eq!(server.heard(), "cluster map\r\n", "{error}");
+    }
+    let seeds: Vec<Address> = bad.iter().chain([&&good]).map(|server| address(server.address)).collect();
+    let client = Client::discover(&seeds, patient()).unwrap();
+    assert_eq!((client.map_version(), client.servers().len()), (Some(3), 1));
+    assert!(Client::discover(&[], patient()).is_err());
+}

@@ -104,10 +104,15 @@ impl Following {
         present.ring.endpoints.iter().for_each(|endpoint| endpoint.retire());
     }
 
+    fn is_over(&self) -> bool {
+        self.present.read().unwrap_or_else(PoisonError::into_inner).is_over
+    }
+
     /// Fetches the map from the first server that has one, and takes it.
     fn renew(&self) {
         match self.fetch() {
             Ok(topology) => self.take_logged(topology),
+            Err(_) if self.is_over() => {}
             Err(error) => log::warn!("no map of the cluster could be fetched: {error}"),
         }
         self.schedule.end();
@@ -130,13 +135,18 @@ impl Following {
         let mut failure = Error::Invalid(Invalid::NoServer);
         for step in 0..count {
             let endpoint = ring.endpoints.get((first + step) % count);
-            let Some(endpoint) = endpoint.filter(|endpoint| endpoint.is_up()) else { continue };
+            let is_wanted = |endpoint: &&Arc<Endpoint>| endpoint.is_up() && !self.is_over();
+            let Some(endpoint) = endpoint.filter(is_wanted) else { continue };
             match ask(endpoint) {
                 Ok(topology) => return Ok(topology),
                 Err(error) => failure = error,
             }
         }
-        if self.seeds.is_empty() { Err(failure) } else { from_seeds(&self.seeds, &self.options) }
+        if self.seeds.is_empty() || self.is_over() {
+            Err(failure)
+        } else {
+            from_seeds(&self.seeds, &self.options)
+        }
     }
 }
 
