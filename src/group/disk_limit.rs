@@ -56,15 +56,15 @@ pub struct Limiter {
     last: Mutex<(UnixMs, Judgement)>,
 }
 
-/// Judges what was seen. Pure, so that it can be tested.
-fn judge(seen: &Seen, weight: Weight, limit: u64, on_full: OnFull) -> Judgement {
+/// Judges what was seen; `dirty` bytes of memory are to be written yet. Pure, so that it can be tested.
+fn judge(seen: &Seen, weight: Weight, dirty: u64, limit: u64, on_full: OnFull) -> Judgement {
     let taken = seen.beside_groups + weight.allocated;
-    let filled = seen.beside_groups + weight.filled;
-    // Who gives items up for room does so also when it is others that fill the disk.
-    let bound = match on_full {
-        OnFull::Refuse => limit,
-        OnFull::Evict => limit.min((taken + seen.available).saturating_sub(RESERVE_ROOM_BYTES)),
+    // Who gives items up for room does so also when it is others that fill the disk, and before what is dirty fills it.
+    let (bound, coming) = match on_full {
+        OnFull::Refuse => (limit, 0),
+        OnFull::Evict => (limit.min((taken + seen.available).saturating_sub(RESERVE_ROOM_BYTES)), dirty),
     };
+    let (taken, filled) = (taken + coming, seen.beside_groups + weight.filled + coming);
     let near = bound / 16 * PRESSURE_BEGINS;
     let standing = match taken {
         _ if taken > bound => Standing::Over,
@@ -82,13 +82,14 @@ impl Limiter {
         Limiter { footprint, limit, on_full, last: Mutex::default() }
     }
 
-    /// Looks at the disk, unless that was done just now.
+    /// Looks at the disk, unless that was done just now; `dirty` bytes of memory are to be written yet.
     ///
     /// # Errors
     /// `Io` when the disk cannot be asked.
     pub(super) fn look(
         &self,
         now: UnixMs,
+        dirty: u64,
         disk_use: &DiskUse,
         weigh: impl FnOnce() -> Weight,
     ) -> Result<Judgement, Fault> {
@@ -99,7 +100,7 @@ impl Limiter {
         }
         let (seen, weight) = (self.footprint.look()?, weigh());
         let limit = self.limit.bytes(seen.total).max(1);
-        *last = (now, judge(&seen, weight, limit, self.on_full));
+        *last = (now, judge(&seen, weight, dirty, limit, self.on_full));
         disk_use.taken.store(seen.beside_groups + weight.allocated, Ordering::Relaxed);
         disk_use.limit.store(limit, Ordering::Relaxed);
         Ok(last.1)
@@ -124,20 +125,23 @@ mod tests {
     fn what_is_taken_is_judged_by_limit_and_room() {
         const MB: u64 = 1 << 20;
         let (refuse, evict) = (OnFull::Refuse, OnFull::Evict);
-        for (what, [beside, allocated, filled, available], on_full, standing, surplus) in [
-            ("little", [20, 10, 10, 500], refuse, Standing::Within, 0),
-            ("near", [20, 131, 131, 500], refuse, Standing::Near, 0),
-            ("over", [20, 141, 141, 500], refuse, Standing::Over, 0),
-            ("over with a full disk", [20, 141, 141, 0], refuse, Standing::Over, 0),
-            ("others fill the disk", [20, 10, 10, 0], refuse, Standing::Within, 0),
-            ("little", [20, 10, 10, 500], evict, Standing::Within, 0),
-            ("to be compacted first", [20, 141, 100, 500], evict, Standing::Over, 0),
-            ("too full", [20, 141, 135, 500], evict, Standing::Over, 15),
-            ("others fill the disk", [20, 100, 100, 0], evict, Standing::Over, 36),
+        for (what, [beside, allocated, filled, available, dirty], on_full, standing, surplus) in [
+            ("little", [20, 10, 10, 500, 0], refuse, Standing::Within, 0),
+            ("near", [20, 131, 131, 500, 0], refuse, Standing::Near, 0),
+            ("over", [20, 141, 141, 500, 0], refuse, Standing::Over, 0),
+            ("over with a full disk", [20, 141, 141, 0, 0], refuse, Standing::Over, 0),
+            ("others fill the disk", [20, 10, 10, 0, 0], refuse, Standing::Within, 0),
+            ("little", [20, 10, 10, 500, 0], evict, Standing::Within, 0),
+            ("to be compacted first", [20, 141, 100, 500, 0], evict, Standing::Over, 0),
+            ("too full", [20, 141, 135, 500, 0], evict, Standing::Over, 15),
+            ("others fill the disk", [20, 100, 100, 0, 0], evict, Standing::Over, 36),
+            ("much is to be written", [20, 100, 100, 500, 39], refuse, Standing::Within, 0),
+            ("much is to be written", [20, 100, 100, 500, 39], evict, Standing::Near, 19),
+            ("more is to be written", [20, 100, 100, 500, 41], evict, Standing::Over, 21),
         ] {
             let seen = Seen { beside_groups: beside * MB, available: available * MB, total: 0 };
             let weight = Weight { allocated: allocated * MB, filled: filled * MB };
-            let judgement = judge(&seen, weight, 160 * MB, on_full);
+            let judgement = judge(&seen, weight, dirty * MB, 160 * MB, on_full);
             let found = (judgement.standing, judgement.surplus / MB);
             assert_eq!(found, (standing, surplus), "{what}, {on_full:?}");
         }

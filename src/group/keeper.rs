@@ -306,8 +306,9 @@ impl Keeper {
     }
 
     fn look(&self, limiter: &Limiter) -> Judgement {
-        let seen =
-            limiter.look(self.clock.now(), &self.shared.disk_use, || self.compactor.weigh(&self.groups));
+        let dirty = self.shared.budget.dirty_used() as u64;
+        let weigh = || self.compactor.weigh(&self.groups);
+        let seen = limiter.look(self.clock.now(), dirty, &self.shared.disk_use, weigh);
         seen.unwrap_or_else(|fault| {
             log::warn!("--disk-limit is not judged: {fault}");
             Judgement::default()
