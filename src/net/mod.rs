@@ -15,6 +15,7 @@ mod client;
 pub mod datagrams;
 pub mod door;
 pub mod listener;
+mod looks;
 mod parked;
 mod peers;
 pub mod stream;

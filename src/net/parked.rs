@@ -3,20 +3,6 @@
 use crate::base::limits::PARKED_LONG_S;
 use crate::base::time::UnixMs;
 
-/// When a worker has looked at its parked requests.
-#[derive(Debug, Default)]
-pub(super) struct Looks {
-    at_s: u32,
-}
-
-impl Looks {
-    /// Whether it is time to look again: once a second.
-    pub(super) fn is_due(&mut self, now: UnixMs) -> bool {
-        let now_s = now.seconds();
-        std::mem::replace(&mut self.at_s, now_s) != now_s
-    }
-}
-
 /// How long the longest has waited, seconds, if that is long. `read_at_s` says of each when its connection was read last:
 /// a parked one is not read, and so whatever it has in hand is as old as that.
 pub(super) fn longest_wait_s(now: UnixMs, read_at_s: impl Iterator<Item = u32>) -> Option<u32> {

@@ -12,7 +12,8 @@ use slab::Slab;
 use super::client::{Peer, Reason};
 use super::datagrams::{BoundDatagrams, Datagrams};
 use super::door::Dialer;
-use super::parked::{self, Looks};
+use super::looks::Looks;
+use super::parked;
 use super::peers::Peers;
 use super::stream::Accepted;
 use super::{WAKE, Wake, poll_and_wake};
@@ -67,10 +68,10 @@ pub struct Worker<B> {
     traffic: Arc<Traffic>,
     stop: Arc<AtomicBool>,
     settings: Settings,
-    idle_checked_s: u32,
+    idle_looks: Looks,
     /// Connections that are agreeing on TLS, or were a moment ago.
     greeting: Vec<usize>,
-    greeting_checked_s: u32,
+    greeting_looks: Looks,
     /// What it has to do with other servers, if there are any.
     others: Option<Box<Peers>>,
     /// Its UDP sockets, if it has any.
@@ -142,9 +143,9 @@ impl<B: Backend + Owner> Worker<B> {
             traffic,
             stop: around.stop,
             settings: around.settings,
-            idle_checked_s: 0,
+            idle_looks: Looks::default(),
             greeting: Vec::new(),
-            greeting_checked_s: 0,
+            greeting_looks: Looks::default(),
             others: around.roster.map(|roster| Box::new(Peers::new(roster, around.dialer))),
             datagrams: None,
         })
@@ -513,10 +514,9 @@ impl<B: Backend + Owner> Worker<B> {
     /// Closes connections that take too long to agree on TLS, about once a second. Until they have, none has a request.
     #[cold]
     fn close_overdue(&mut self, now: UnixMs) {
-        if self.greeting_checked_s == now.seconds() {
+        if !self.greeting_looks.is_due(now) {
             return;
         }
-        self.greeting_checked_s = now.seconds();
         let mut greeting = std::mem::take(&mut self.greeting);
         greeting.sort_unstable();
         greeting.dedup();
@@ -537,10 +537,9 @@ impl<B: Backend + Owner> Worker<B> {
     /// silent: it is not listened to.
     fn close_idle(&mut self, now: UnixMs) {
         let limit_s = self.settings.idle_timeout_s;
-        if limit_s == 0 || self.idle_checked_s == now.seconds() {
+        if limit_s == 0 || !self.idle_looks.is_due(now) {
             return;
         }
-        self.idle_checked_s = now.seconds();
         let is_idle = |peer: &Peer| {
             !peer.watches
                 && peer.progress != Progress::Parked
