@@ -90,9 +90,7 @@ impl Errand {
             told,
         }
     }
-}
 
-impl Errand {
     /// Asks for one more key with those of this read, if there is room for it; whether there was. Its place is still to
     /// be added.
     pub fn join(&mut self, key: &[u8]) -> bool {
