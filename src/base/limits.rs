@@ -212,6 +212,10 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 /// What may wait in the log's append buffer before writers are put off, bytes. A record of the largest item always
 /// fits an empty buffer.
 pub const APPEND_BUFFER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The longest that a sync of `--fsync always` waits for more writes, milliseconds.
+pub const GATHER_WAIT_MS_MAX: u64 = 20;
+/// Waits of that kind that nobody came to are made rarer, but not rarer than once in so many syncs.
+pub const GATHER_PAUSE_ROUNDS_MAX: u32 = 256;
 /// One segment of the log, bytes.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
 /// All segments of the log (`--log-size`), bytes. It bounds the start: replay was measured at 0.86 us a record of 155

@@ -167,6 +167,8 @@ pub struct Log {
     /// The log thread is to sync soon, whatever the time: a segment nears its end.
     pub(crate) sync_soon: AtomicBool,
     pub(crate) closing: AtomicBool,
+    /// The log thread waits for this LSN to be appended, and is not to be woken before; 0 when it does not.
+    pub(crate) gathers_to: AtomicU64,
     /// The archive did not take a segment: the pool's thread tries again.
     pub(crate) try_again: AtomicBool,
 }
@@ -229,6 +231,7 @@ impl Log {
             pool_bell: Bell::default(),
             sync_soon: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            gathers_to: AtomicU64::new(0),
             try_again: AtomicBool::new(false),
         }
     }

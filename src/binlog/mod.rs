@@ -1,7 +1,7 @@
 //! The append-only truth of one server: every change of every group, in one log.
 //!
 //! Owns: the format (`FORMAT.md`; [`entry`], `record`, `segment`), the append side ([`log`], `tail`), who waits
-//! (`waiters`), writing and syncing (`writer`, `run`), the segments (`pool`), the start ([`recovery`], `replay`,
+//! (`waiters`), writing and syncing (`writer`, `run`, `gather`), the segments (`pool`), the start ([`recovery`], `replay`,
 //! `unproven`, `reader`), the count of starts ([`ceiling`]), copies of segments while it runs ([`copy`]) and reading them
 //! ([`history`]), looking for damage ([`check`]), keeping what leaves it (`archive`), and the disk as it sees it
 //! ([`disk`]; `still` for what is only read, [`sim`] for tests).
@@ -29,6 +29,7 @@ pub mod check;
 pub mod copy;
 pub mod disk;
 pub mod entry;
+mod gather;
 pub mod history;
 pub mod log;
 mod pool;

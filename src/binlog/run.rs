@@ -5,8 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::limits;
 
+use super::gather::{Gathering, Round};
 use super::log::{Fsync, Log};
+
+const GATHER_WAIT_MAX: Duration = Duration::from_millis(limits::GATHER_WAIT_MS_MAX);
 
 /// What `everysec` means, and how often a full disk is tried again.
 const SECOND: Duration = Duration::from_secs(1);
@@ -45,11 +49,13 @@ impl Drop for EndsBoth<'_> {
 /// Writes and syncs until the log is closed; fails when that is no longer possible.
 fn write_and_sync(log: &Log) -> Result<(), Fault> {
     let mut due = Instant::now() + SECOND;
+    let mut gathering = Gathering::default();
     while !log.closing.load(SeqCst) {
         match log.options.fsync {
             Fsync::Always => {
                 log.bell.wait(None);
-                log.sync_round()?;
+                log.gather(&mut gathering);
+                gathering.note_round(&log.timed_sync_round()?);
             }
             Fsync::EverySec | Fsync::Never => {
                 let never = log.options.fsync == Fsync::Never;
@@ -68,6 +74,28 @@ fn write_and_sync(log: &Log) -> Result<(), Fault> {
 }
 
 impl Log {
+    /// Waits until as many are there as the last sync released, if that has proved worth it.
+    pub(crate) fn gather(&self, gathering: &mut Gathering) {
+        let Some(wait) = gathering.wait(self.appended_lsn()) else { return };
+        self.gathers_to.store(wait.until.0, SeqCst);
+        let end = Instant::now() + wait.at_most;
+        // A ring from before may still be heard.
+        while self.appended_lsn() < wait.until && !self.closing.load(SeqCst) {
+            if !self.bell.wait(Some(end.saturating_duration_since(Instant::now()))) {
+                break;
+            }
+        }
+        self.gathers_to.store(0, SeqCst);
+        gathering.note_wait(self.appended_lsn() >= wait.until);
+    }
+
+    fn timed_sync_round(&self) -> Result<Round, Fault> {
+        let (before, began) = (self.durable_lsn(), Instant::now());
+        self.sync_round()?;
+        let took = began.elapsed().min(GATHER_WAIT_MAX);
+        Ok(Round { before, durable: self.durable_lsn(), appended: self.appended_lsn(), took })
+    }
+
     /// One round of both threads without the syncing that the level asks for: for who runs a log without [`run`]. A
     /// failure is final as ever, and [`Log::state`] tells it.
     pub fn tend(&self) {

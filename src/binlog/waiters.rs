@@ -80,8 +80,8 @@ impl Bell {
         }
     }
 
-    /// Waits until it is rung, or for `timeout`.
-    pub(crate) fn wait(&self, timeout: Option<Duration>) {
+    /// Waits until it is rung, or for `timeout`; whether it was.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> bool {
         let mut rung = self.rung.lock();
         if !*rung {
             match timeout {
@@ -89,6 +89,6 @@ impl Bell {
                 None => self.condvar.wait(&mut rung),
             }
         }
-        *rung = false;
+        std::mem::take(&mut *rung)
     }
 }

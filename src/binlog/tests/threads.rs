@@ -1,9 +1,12 @@
 //! The log as a server uses it: real files, real threads.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use super::*;
+use crate::binlog::gather::{Gathering, Round};
 use crate::binlog::{RealDisk, Refusal, State, run};
 
 const APPENDERS: u16 = 4;
@@ -93,6 +96,48 @@ fn one_sync_serves_all_who_wait() {
     }
     log.sync_round().unwrap();
     assert_eq!((log.figures().syncs - before, log.safe_lsn()), (1, Lsn(50)));
+}
+
+#[test]
+fn the_log_thread_is_woken_when_all_for_whom_it_waits_are_there() {
+    let (log, ..) = start(&SimDisk::new(), Fsync::Always).unwrap();
+    let append_one = |number| {
+        append_batch_unwritten(&log, number);
+        log.write_pending();
+    };
+    log.gathers_to.store(3, SeqCst);
+    append_one(1);
+    append_one(2);
+    assert!(!log.bell.wait(Some(Duration::ZERO)), "the first two do not wake it");
+    append_one(3);
+    assert!(log.bell.wait(Some(Duration::ZERO)), "the third does");
+    append_one(4);
+    assert!(log.bell.wait(Some(Duration::ZERO)), "and who comes after it");
+}
+
+#[test]
+fn a_sync_waits_for_those_whom_the_last_released() {
+    let (log, ..) = start(&SimDisk::new(), Fsync::Always).unwrap();
+    let released_two =
+        Round { before: Lsn(0), durable: Lsn(2), appended: Lsn(0), took: Duration::from_secs(10) };
+    let mut gathering = Gathering::default();
+    gathering.note_round(&released_two);
+    append_batch_unwritten(&log, 1);
+    log.bell.ring();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while log.gathers_to.load(SeqCst) == 0 && !is_over.load(SeqCst) {
+                thread::yield_now();
+            }
+            append_batch_unwritten(&log, 2);
+            log.write_pending();
+        });
+        log.gather(&mut gathering);
+        is_over.store(true, SeqCst);
+    });
+    assert_eq!((log.gathers_to.load(SeqCst), log.appended_lsn()), (0, Lsn(2)));
+    assert!(gathering.wait(Lsn(0)).is_some(), "it was not in vain");
 }
 
 fn append_batch_unwritten(log: &Log, number: u32) {
