@@ -5,6 +5,7 @@ use crate::base::effect::FlushMark;
 use crate::base::item::{Item, Marks, Value};
 use crate::base::limits::KEY_BYTES_MAX;
 use crate::base::lsn::Lsn;
+use crate::base::rest::Rest;
 use crate::base::time::{Deadline, UnixMs};
 use crate::base::version::Version;
 use crate::route::{Hash, HashTag};
@@ -160,41 +161,25 @@ pub fn items(body: &[u8]) -> impl Iterator<Item = Option<(&[u8], Item<'_>)>> {
         if rest.0.is_empty() || is_broken {
             return None;
         }
-        let item = rest.item();
+        let item = take_item(&mut rest);
         is_broken = item.is_none();
         Some(item)
     })
 }
 
-/// Bytes not read yet.
-pub(super) struct Rest<'a>(pub(super) &'a [u8]);
-
-impl<'a> Rest<'a> {
-    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (chunk, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*chunk)
-    }
-
-    fn slice(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (piece, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(piece)
-    }
-
-    fn item(&mut self) -> Option<(&'a [u8], Item<'a>)> {
-        let mut head = Rest(self.slice(ITEM_HEAD_BYTES)?);
-        let [key_len, marks, _, _] = head.take()?;
-        let client_flags = u32::from_le_bytes(head.take()?);
-        let deadline = Deadline::from_seconds(u32::from_le_bytes(head.take()?));
-        let value_bytes = usize::try_from(u32::from_le_bytes(head.take()?)).ok()?;
-        let version = Version(u64::from_le_bytes(head.take()?));
-        let cas = u64::from_le_bytes(head.take()?);
-        let meta_version = Version(u64::from_le_bytes(head.take()?));
-        let key = self.slice(usize::from(key_len)).filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()))?;
-        let value = Value::Plain(self.slice(value_bytes)?);
-        let marks = Marks(marks).and(Marks::STORED);
-        let item = Item { value, client_flags, deadline, version, cas, meta_version, marks, accessed_s: 0 };
-        Some((key, item))
-    }
+/// The next item and its key.
+fn take_item<'a>(rest: &mut Rest<'a>) -> Option<(&'a [u8], Item<'a>)> {
+    let mut head = Rest(rest.slice(ITEM_HEAD_BYTES)?);
+    let [key_len, marks, _, _] = head.take()?;
+    let client_flags = u32::from_le_bytes(head.take()?);
+    let deadline = Deadline::from_seconds(u32::from_le_bytes(head.take()?));
+    let value_bytes = usize::try_from(u32::from_le_bytes(head.take()?)).ok()?;
+    let version = Version(u64::from_le_bytes(head.take()?));
+    let cas = u64::from_le_bytes(head.take()?);
+    let meta_version = Version(u64::from_le_bytes(head.take()?));
+    let key = rest.slice(usize::from(key_len)).filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()))?;
+    let value = Value::Plain(rest.slice(value_bytes)?);
+    let marks = Marks(marks).and(Marks::STORED);
+    let item = Item { value, client_flags, deadline, version, cas, meta_version, marks, accessed_s: 0 };
+    Some((key, item))
 }

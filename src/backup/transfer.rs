@@ -3,9 +3,9 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::body::Rest;
 use crate::base::limits::TOPOLOGY_NAME_BYTES_MAX;
 use crate::base::lsn::{GroupId, Lsn};
+use crate::base::rest::Rest;
 use crate::base::time::UnixMs;
 use crate::base::version::Version;
 use crate::route::{Hash, HashTag};

@@ -4,7 +4,8 @@
 //! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time
 //! as a value ([`time`]), the names of what decides where a key lives ([`placement`]), every limit ([`limits`]), what is
 //! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), what may be taken of the disk ([`space`]), the
-//! search for a byte ([`search`]), and whose certificates are asked for ([`tls`]).
+//! search for a byte ([`search`]), the reading of fields ([`rest`]), chance that can be had again ([`chance`]), and whose
+//! certificates are asked for ([`tls`]).
 //!
 //! May import: nothing of the house.
 //!
@@ -14,6 +15,7 @@
 //!
 //! Start reading at [`command`], then [`effect`].
 
+pub mod chance;
 pub mod command;
 pub mod counters;
 pub mod effect;
@@ -25,6 +27,7 @@ pub mod lsn;
 pub mod metrics;
 pub mod placement;
 pub mod reply;
+pub mod rest;
 pub mod search;
 pub mod space;
 pub mod time;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::base::chance::Chance;
+
 use super::disk::{Disk, DiskFile};
 
 /// What the disk writes at once, bytes: a power cut may leave the old or the new bytes of each, or tear it.
@@ -211,12 +213,12 @@ impl SimFile {
             }
         }
         for pieces in writes.values() {
-            let kept = chance.below(pieces.len() as u64 + 1) as usize;
+            let kept = chance.below_len(pieces.len() + 1);
             for (at, piece) in pieces.iter().take(kept) {
                 lay(&mut left, piece, *at);
             }
             if let (Some((at, piece)), 0) = (pieces.get(kept), chance.below(4)) {
-                let torn = chance.below(piece.len() as u64) as usize;
+                let torn = chance.below_len(piece.len());
                 lay(&mut left, piece.get(..torn).unwrap_or(&[]), *at);
             }
         }
@@ -386,19 +388,5 @@ impl DiskFile for OpenFile {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
         image.file(self.index)?.write(&zeros, len);
         Ok(())
-    }
-}
-
-/// Numbers that look random and are the same for the same seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        // The step and the mixing of SplitMix64.
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound.max(1)
     }
 }

@@ -10,7 +10,7 @@
 //! by then), and no expired row is ever unlisted. A key may be listed more than once; listings of one key that meet in
 //! one settling become one.
 
-use super::row::Rest;
+use crate::base::rest::Rest;
 use crate::base::time::Deadline;
 
 /// The length of a bucket, seconds.

@@ -13,12 +13,12 @@ use super::disk::sync_directory_of;
 use super::footprint::Footprint;
 use super::ledger::{LEDGER_FILE, LEDGER_UNPUBLISHED, Ledger};
 use super::reserve::Reserve;
-use super::row::Rest;
 use super::transfers::Transfers;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{GROUPS_DEFAULT, GROUPS_MAX};
 use crate::base::lsn::GroupId;
 use crate::base::placement::{Hash, HashTag};
+use crate::base::rest::Rest;
 
 const IDENTITY_FILE: &str = "larder.id";
 const IDENTITY_UNPUBLISHED: &str = "larder.id.new";

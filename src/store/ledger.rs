@@ -13,9 +13,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::disk::sync_directory_of;
-use super::row::Rest;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::{GroupId, Lsn};
+use crate::base::rest::Rest;
 
 /// The file in the data directory, and what it is called while it is made.
 pub(super) const LEDGER_FILE: &str = "larder.ledger";

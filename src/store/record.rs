@@ -5,10 +5,10 @@ use redb::{ReadableTable, Table};
 use super::GroupIdentity;
 use super::deadlines::Bucket;
 use super::guard::Trouble;
-use super::row::Rest;
 use crate::base::effect::FlushMark;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::lsn::{GroupId, Lsn};
+use crate::base::rest::Rest;
 use crate::base::version::Version;
 
 /// The format of a group's file that this version writes, and the newest that it reads.

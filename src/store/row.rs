@@ -1,6 +1,7 @@
 //! One item as the bytes of its row in the `items` table; FORMAT.md draws it. Nothing here touches a table.
 
 use crate::base::item::{Item, Marks, Value};
+use crate::base::rest::Rest;
 use crate::base::time::Deadline;
 use crate::base::version::Version;
 
@@ -131,25 +132,6 @@ fn header_crc(key: &[u8], header: &[u8]) -> u32 {
     let (before, from_crc) = header.split_at_checked(CRC_AT).unwrap_or((header, &[]));
     let after = from_crc.get(4..).unwrap_or(&[]);
     crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), before), after)
-}
-
-/// Bytes not read yet.
-pub(super) struct Rest<'a>(pub(super) &'a [u8]);
-
-impl<'a> Rest<'a> {
-    /// The next `N` bytes.
-    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (chunk, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*chunk)
-    }
-
-    /// The next `count` bytes.
-    pub(super) fn slice(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (piece, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(piece)
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use redb::StorageBackend;
 
+use crate::base::chance::Chance;
+
 use super::disk::Disk;
 
 /// What a power cut may leave as it was or as it was to be, bytes.
@@ -133,12 +135,12 @@ impl Image {
             }
         }
         for pieces in sectors.values() {
-            let kept = chance.below(pieces.len() as u64 + 1);
+            let kept = chance.below_len(pieces.len() + 1);
             for (at, piece) in pieces.iter().take(kept) {
                 lay(&mut left, piece, *at);
             }
             if let (Some((at, piece)), 0) = (pieces.get(kept), chance.below(4)) {
-                let torn = chance.below(piece.len() as u64);
+                let torn = chance.below_len(piece.len());
                 lay(&mut left, piece.get(..torn).unwrap_or(&[]), *at);
             }
         }
@@ -271,18 +273,4 @@ impl StorageBackend for OpenFile {
 
 fn place(offset: u64) -> io::Result<usize> {
     usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge.into())
-}
-
-/// Numbers that look random and are the same for the same seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> usize {
-        // The step and the mixing of SplitMix64.
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound.max(1)).unwrap_or(0)
-    }
 }

@@ -11,10 +11,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::disk::sync_directory_of;
-use super::row::Rest;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{GROUPS_MAX, TOPOLOGY_NAME_BYTES_MAX};
 use crate::base::lsn::GroupId;
+use crate::base::rest::Rest;
 use crate::base::time::UnixMs;
 
 const FILE: &str = "larder.transfers";

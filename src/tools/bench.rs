@@ -11,6 +11,7 @@ use super::asking::Server;
 use super::console::{self, Done, Progress};
 use super::server_link::Link;
 use super::{EXIT_CODES, Stop, Verdict};
+use crate::base::chance::Chance;
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::{ITEM_BYTES_MAX, TOOL_BATCH_BYTES_MAX, TOOL_CONNECTIONS_MAX};
 use crate::base::metrics::{Distribution, Histogram};
@@ -81,7 +82,9 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
         .zip(links?)
         .map(|(seed, link)| {
             let load = Arc::clone(&load);
-            thread::spawn(move || Client { link, load, seed, seen: Seen::default() }.run(until))
+            thread::spawn(move || {
+                Client { link, load, chance: Chance(seed), seen: Seen::default() }.run(until)
+            })
         })
         .collect();
     let mut seen = Sum::default();
@@ -165,7 +168,7 @@ impl Sum {
 struct Client {
     link: Link,
     load: Arc<Load>,
-    seed: u64,
+    chance: Chance,
     seen: Seen,
 }
 
@@ -191,8 +194,8 @@ impl Client {
         request.clear();
         stores.clear();
         for _ in 0..self.load.depth {
-            let key = self.random() % self.load.keys;
-            let is_set = self.random() % 100 < self.load.sets;
+            let key = self.chance.below(self.load.keys);
+            let is_set = self.chance.below(100) < self.load.sets;
             stores.push(is_set);
             if is_set {
                 self.load.set(key, request);
@@ -225,15 +228,6 @@ impl Client {
         let is_right = value.strip_suffix(b"\r\n") == Some(&self.load.value) && self.link.line()? == b"END";
         // Behind a value of another length nothing can be read any more.
         if is_right { Ok(()) } else { Err(self.link.refusal(&reply)) }
-    }
-
-    /// splitmix64.
-    fn random(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
     }
 }
 

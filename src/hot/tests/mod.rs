@@ -4,28 +4,12 @@ mod model;
 mod promises;
 
 use super::*;
+use crate::base::chance::Chance;
 use crate::base::effect::Cause;
 use crate::base::time::{Deadline, UnixMs};
 
 const PERSISTENT: Options = Options { persistent: true, evicts: true, segment_bytes: 8192 };
 const MEMORY_ONLY: Options = Options { persistent: false, ..PERSISTENT };
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
 
 fn hot(limit: usize, options: Options) -> Hot {
     Hot::new(Arc::new(Budget::new(limit)), options)

@@ -7,7 +7,7 @@ use crate::base::effect::FlushMark;
 
 /// What is true of every key, what the store holds, and the memory between them.
 struct World {
-    random: Random,
+    random: Chance,
     hot: Hot,
     options: Options,
     truth: BTreeMap<Vec<u8>, Facts>,
@@ -21,7 +21,7 @@ impl World {
     fn new(seed: u64, options: Options, limit: usize, mask: u64) -> World {
         let hot = Hot::with_hasher(Arc::new(Budget::new(limit)), options, KeyHasher::masked(mask));
         let (truth, store) = (BTreeMap::new(), BTreeMap::new());
-        World { random: Random(seed), hot, options, truth, store, version: 0, refused: 0, missing: 0 }
+        World { random: Chance(seed), hot, options, truth, store, version: 0, refused: 0, missing: 0 }
     }
 
     fn key(&mut self) -> Vec<u8> {
@@ -40,7 +40,7 @@ impl World {
             2..=6 => 32,
             _ => self.random.below(200),
         };
-        vec![self.random.next() as u8; len as usize]
+        vec![self.random.number() as u8; len as usize]
     }
 
     /// Room for whatever is done next with this key, as a group asks for it.

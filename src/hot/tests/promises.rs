@@ -146,7 +146,7 @@ fn bytes_stay_within_the_budget() {
         let segment_bytes = Options::segment_bytes_for(limit, groups);
         let options = Options { segment_bytes, ..MEMORY_ONLY };
         let mut hots: Vec<_> = (0..groups).map(|_| Hot::new(budget.clone(), options)).collect();
-        let mut random = Random(limit as u64);
+        let mut random = Chance(limit as u64);
         let debt = limit / 8 + limit / groups + groups * 2 * segment_bytes;
         for number in 0..limit as u64 / 40 {
             // The first group comes first and takes everything; the others must get their part.
@@ -328,7 +328,7 @@ fn sweeps_find_what_is_due_and_pass_over_the_rest() {
 fn a_scan_meets_every_key_that_stays() {
     for seed in 0..30 {
         println!("seed {seed}");
-        let mut random = Random(seed);
+        let mut random = Chance(seed);
         let mut hot = hot(300_000, MEMORY_ONLY);
         for number in 0..1000u64 {
             set(&mut hot, &number.to_le_bytes(), &[1; 20], number + 1).unwrap();
@@ -389,7 +389,7 @@ fn hit_ratios(limit: usize, trace: &[u64]) -> (f64, f64) {
 
 #[test]
 fn what_is_popular_survives_long_scans() {
-    let mut random = Random(7);
+    let mut random = Chance(7);
     // Zipf over 20,000 keys, by inversion of its sums; every second request belongs to a scan that never returns.
     let weights = (1..=20_000u32).scan(0.0, |sum, rank| {
         *sum += 1.0 / f64::from(rank);
