@@ -2,11 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, fill_from};
 use super::segment::FileName;
 
 /// Segments at `path`, to be read. Files that only a running log has use of (spare ones, unfinished ones) are not seen,
@@ -81,16 +80,7 @@ struct StillFile(File);
 
 impl DiskFile for StillFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.0.read_at(rest, offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
+        fill_from(&self.0, buffer, offset)
     }
 
     fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
