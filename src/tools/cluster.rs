@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::rule::Rule;
 use super::{Stop, Verdict, console};
 use crate::base::fault::{Fault, FaultKind};
-use crate::base::limits::{GROUPS_MAX, TOPOLOGY_BYTES_MAX};
+use crate::base::limits::TOPOLOGY_BYTES_MAX;
 use crate::route::topology::tools;
 use crate::route::topology::{Refusal, ServerId};
-use crate::route::{Hash, HashTag};
 
 /// Make, change and check the map of a cluster
 ///
@@ -43,21 +43,15 @@ enum Action {
     "Examples:\n",
     "  larder cluster init --name shop --server id=1,client=10.0.0.1:11211,peer=10.0.0.1:11311\n\n",
     "A server is id=NUMBER,client=HOST:PORT,peer=HOST:PORT and perhaps ,zone=NAME ,weight=NUMBER.\n",
+    "--groups, --hash and --hash-tag are for good.\n",
     "--json: text (the file), or refusals (line, reason, remedy)."
 ))]
 struct Init {
     /// The cluster's name
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Logical groups, for good
-    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=GROUPS_MAX as i64))]
-    groups: u16,
-    /// How keys are hashed, for good: larder or fastdht
-    #[arg(long, value_name = "NAME", default_value = "larder", value_parser = ["larder", "fastdht"])]
-    hash: String,
-    /// Whether the text in {braces} stands for the whole key: braces or none
-    #[arg(long, value_name = "NAME", default_value = "braces", value_parser = ["braces", "none"])]
-    hash_tag: String,
+    #[command(flatten)]
+    rule: Rule,
     /// A server; once for each
     #[arg(long = "server", value_name = "SERVER", required = true)]
     servers: Vec<String>,
@@ -128,13 +122,13 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
 }
 
 fn make(init: &Init) -> Result<Verdict, Stop> {
-    let unknown = || Stop::Usage("no such rule of placement".into());
+    let rule = init.rule.placement()?;
     let servers: Vec<&str> = init.servers.iter().map(String::as_str).collect();
     let made = tools::init(&tools::Init {
         cluster: &init.name,
-        groups: init.groups,
-        hash: Hash::from_name(&init.hash).ok_or_else(unknown)?,
-        hash_tag: HashTag::from_name(&init.hash_tag).ok_or_else(unknown)?,
+        groups: rule.group_count.get(),
+        hash: rule.hash,
+        hash_tag: rule.hash_tag,
         servers: &servers,
     });
     match made {

@@ -41,12 +41,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
-    let (address, rest) = options.way.address(&options.words)?;
-    let name = match rest {
-        [] => "-",
-        [name] => name,
-        _ => return Err(Stop::Usage("one file is enough".into())),
-    };
+    let (address, name) = options.way.address_and_file(&options.words)?;
     let mut keys = Link::open(&address)?;
     let values = Link::open(&address)?;
     keys.send(b"lru_crawler metadump all\r\n")?;

@@ -48,12 +48,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
-    let (address, rest) = options.way.address(&options.words)?;
-    let name = match rest {
-        [] => "-",
-        [name] => name,
-        _ => return Err(Stop::Usage("one file is enough".into())),
-    };
+    let (address, name) = options.way.address_and_file(&options.words)?;
     let input: Box<dyn Read> = if name == "-" { Box::new(io::stdin()) } else { open(Path::new(name))? };
     let mut load = Load {
         link: Link::open(&address)?,

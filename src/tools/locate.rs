@@ -1,6 +1,5 @@
 //! `larder where`: the way from a key to its group and servers, without asking anybody.
 
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,10 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::asking::{object_of, put_bytes, shown};
 use super::cluster::{read_text, refusals_of};
+use super::rule::Rule;
 use super::{Stop, Verdict, console};
-use crate::base::limits::GROUPS_MAX;
+use crate::route::Placement;
 use crate::route::topology::{self, Topology};
-use crate::route::{Hash, HashTag, Placement};
 
 /// Tell where keys live: their group, and their servers by the map of a cluster
 ///
@@ -34,15 +33,8 @@ pub(super) struct Options {
     /// The topology file of a cluster
     #[arg(long, value_name = "FILE", conflicts_with_all = ["groups", "hash", "hash_tag"])]
     cluster: Option<PathBuf>,
-    /// Logical groups
-    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=GROUPS_MAX as i64))]
-    groups: u16,
-    /// How keys are hashed: larder or fastdht
-    #[arg(long, value_name = "NAME", default_value = "larder", value_parser = ["larder", "fastdht"])]
-    hash: String,
-    /// Whether the text in {braces} stands for the whole key: braces or none
-    #[arg(long, value_name = "NAME", default_value = "braces", value_parser = ["braces", "none"])]
-    hash_tag: String,
+    #[command(flatten)]
+    rule: Rule,
     /// Print JSON, one line for each key
     #[arg(long)]
     json: bool,
@@ -56,7 +48,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
             Some(read.map_err(|refusals| refusals_of(path, &refusals))?.topology)
         }
     };
-    let placement = topology.as_ref().map_or_else(|| ruled(options), |map| Ok(map.placement()))?;
+    let placement = topology.as_ref().map_or_else(|| options.rule.placement(), |map| Ok(map.placement()))?;
     for key in &options.keys {
         if options.json {
             console::say(&Json::Object(object(key, placement, topology.as_ref())).to_string());
@@ -65,16 +57,6 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
         }
     }
     Ok(Verdict::Done)
-}
-
-/// The rule that the options name; clap has looked at them.
-fn ruled(options: &Options) -> Result<Placement, Stop> {
-    let unknown = || Stop::Usage("no such rule of placement".into());
-    Ok(Placement {
-        hash: Hash::from_name(&options.hash).ok_or_else(unknown)?,
-        hash_tag: HashTag::from_name(&options.hash_tag).ok_or_else(unknown)?,
-        group_count: NonZeroU16::new(options.groups).ok_or_else(unknown)?,
-    })
 }
 
 fn object(key: &str, placement: Placement, topology: Option<&Topology>) -> serde_json::Map<String, Json> {

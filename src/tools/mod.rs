@@ -33,6 +33,7 @@ mod moment;
 mod pages;
 mod place;
 mod restore;
+mod rule;
 mod screen;
 mod server_link;
 mod set;

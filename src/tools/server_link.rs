@@ -46,6 +46,16 @@ impl Way {
         let (socket, auth_file) = (self.socket.clone(), self.auth_file.clone());
         Ok((Address { server, socket, auth_file, tls: self.tls.settings()? }, rest))
     }
+
+    /// Which server, and the one file that may be named behind it; `-` without.
+    pub(super) fn address_and_file<'w>(&self, words: &'w [String]) -> Result<(Address, &'w str), Stop> {
+        let (address, rest) = self.address(words)?;
+        match rest {
+            [] => Ok((address, "-")),
+            [name] => Ok((address, name)),
+            _ => Err(Stop::Usage("one file is enough".into())),
+        }
+    }
 }
 
 /// Which server.
