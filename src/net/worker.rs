@@ -284,7 +284,7 @@ impl<B: Backend + Owner> Worker<B> {
                 Ok(0) => peer.progress = Progress::Closing,
                 Ok(count) => {
                     peer.readable = peer.stream.has_more(count, self.scratch.len()) || peer.read_closed;
-                    self.traffic.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+                    self.traffic.bytes_read.add(count as u64);
                     peer.entry.last_request_s.store(now.seconds(), Ordering::Relaxed);
                     let received = self.scratch.get(..count).unwrap_or_default();
                     peer.progress = peer.connection.turn(received, share, now, &*self.backend);
@@ -375,7 +375,7 @@ impl<B: Backend + Owner> Worker<B> {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let queue = match peer.progress {
             Progress::Again => {
-                self.traffic.conn_yields.fetch_add(1, Ordering::Relaxed);
+                self.traffic.conn_yields.add(1);
                 &mut self.again
             }
             Progress::Parked => &mut self.parked,
@@ -558,7 +558,7 @@ impl<B: Backend + Owner> Worker<B> {
         let idle: Vec<usize> =
             self.peers.iter().filter(|(_, peer)| is_idle(peer)).map(|(key, _)| key).collect();
         for key in idle {
-            self.traffic.idle_kicks.fetch_add(1, Ordering::Relaxed);
+            self.traffic.idle_kicks.add(1);
             self.close(key, Reason::IdleTimeout);
         }
     }
