@@ -174,6 +174,7 @@ impl Outbox {
         }
     }
 
+    #[inline(never)]
     fn advance_over_shared(&mut self, count: usize) {
         let mut left = count;
         while left > 0 {

@@ -262,6 +262,7 @@ impl Ahead {
         }
     }
 
+    #[inline(never)]
     pub(super) fn advance(&mut self, count: usize) {
         self.bytes = self.bytes.saturating_sub(count);
         if let Some(Stage::Run(run)) = self.stages.front_mut() {
