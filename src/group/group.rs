@@ -312,7 +312,7 @@ impl Group {
     ) -> Attempt {
         let now = asked.now;
         // Who only looks does not wait for a log that takes no mark: the clock says as well what is flushed.
-        let unmarked = if core.flush.is_due(now.seconds()) { self.fire_flush(core, now).err() } else { None };
+        let unmarked = if core.flush.is_due(now) { self.fire_flush(core, now).err() } else { None };
         let flush = core.flush_at(now);
         let at = core.hot.locate(&asked.key.bytes);
         let (stored, observed) = match (at.map(|at| core.hot.entry(at)), known) {
@@ -414,7 +414,7 @@ impl Group {
 
     /// Turns a pending flush into a mark if its moment has come. Refused now it is tried again by the next command.
     pub(super) fn fire_due_flush(&self, core: &mut Core, now: UnixMs) {
-        if core.flush.is_due(now.seconds()) {
+        if core.flush.is_due(now) {
             let _ = self.fire_flush(core, now);
         }
     }
@@ -443,7 +443,7 @@ impl Group {
     pub fn flush(&self, exptime: Option<Exptime>, now: UnixMs) -> Result<Result<Lsn, Denial>, Busy> {
         let mut core = self.core.lock();
         // Another flush to come takes the place of a pending one, but not of one whose moment has passed unseen.
-        let fired = if core.flush.is_due(now.seconds()) { self.fire_flush(&mut core, now) } else { Ok(()) };
+        let fired = if core.flush.is_due(now) { self.fire_flush(&mut core, now) } else { Ok(()) };
         let deadline = exptime.unwrap_or(Exptime(-1)).deadline(now);
         let mark = if exptime.is_none_or(|exptime| exptime.0 <= 0) || deadline.has_passed(now) {
             FlushMark { below: core.clock.next(now), pending_s: 0 }
