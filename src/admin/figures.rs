@@ -1,7 +1,7 @@
 //! Everything that is shown, read once: locks are held one at a time and for a copy only.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::class::{CLASSES, Class};
 use super::observed::Recorder;
@@ -66,17 +66,15 @@ impl View {
         let groups: Vec<_> = dispatch.groups.iter().map(|group| (group.id, group.figures())).collect();
         let mut total = Figures::default();
         groups.iter().for_each(|(_, figures)| total += figures);
-        let sum = |field: fn(&Traffic) -> &AtomicU64| {
-            dispatch.traffic.iter().map(|traffic| field(traffic).load(Ordering::Relaxed)).sum()
-        };
+        let sum = |field: fn(&Traffic) -> u64| dispatch.traffic.iter().map(|traffic| field(traffic)).sum();
         Snapshot {
             at: self.clock.now(),
             groups,
             total,
-            received_bytes: sum(|traffic| &traffic.bytes_read),
-            sent_bytes: sum(|traffic| &traffic.bytes_written),
-            conn_yields: sum(|traffic| &traffic.conn_yields),
-            idle_kicks: sum(|traffic| &traffic.idle_kicks),
+            received_bytes: sum(|traffic| traffic.bytes_read.read()),
+            sent_bytes: sum(|traffic| traffic.bytes_written.read()),
+            conn_yields: sum(|traffic| traffic.conn_yields.read()),
+            idle_kicks: sum(|traffic| traffic.idle_kicks.read()),
             connections: dispatch.registry.clients() as u64,
             latencies: self.latencies(),
             log: self.log(),

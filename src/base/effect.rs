@@ -3,7 +3,7 @@
 
 use super::item::Marks;
 use super::limits::COUNTED_BYTES_MAX;
-use super::time::Deadline;
+use super::time::{Deadline, UnixMs};
 use super::version::Version;
 
 /// Why something changed: a byte in every logged record. Replay does not need it; watchers, replicas and people do.
@@ -230,8 +230,8 @@ impl FlushMark {
     }
 
     /// Whether the pending flush has come.
-    pub fn is_due(&self, now_s: u32) -> bool {
-        self.pending_s != 0 && self.pending_s <= now_s
+    pub fn is_due(&self, now: UnixMs) -> bool {
+        self.pending_s != 0 && self.pending_s <= now.seconds()
     }
 }
 

@@ -29,8 +29,8 @@ pub struct Connection {
     swallow_bytes: u64,
     /// Where in a long request to go on.
     resume: usize,
-    /// The read that goes on there, if it is one of many keys.
-    paused: Option<PausedRead>,
+    /// The read that goes on there, if it is one of many keys: boxed, since there is hardly ever one, and every turn looks.
+    paused: Option<Box<PausedRead>>,
     /// Whether it speaks the binary protocol: known from its first byte on, for its whole life.
     is_binary: Option<bool>,
     /// Whether nothing is read any more.
@@ -71,7 +71,7 @@ struct PausedRead {
 
 impl PausedRead {
     /// What is to be known of this step, which `bytes` begin with, if it is a read: its keys end its line.
-    fn of(step: &Step<'_>, bytes: &[u8]) -> Option<PausedRead> {
+    fn of(step: &Step<'_>, bytes: &[u8]) -> Option<Box<PausedRead>> {
         let Step::Request { request, length, .. } = step else { return None };
         let length = *length;
         let (Command::Read(keys, get), Form::Classic(form)) = (&request.command, &request.form) else {
@@ -81,7 +81,7 @@ impl PausedRead {
         let end = line.strip_suffix(b"\r").unwrap_or(line).len();
         let start = end.checked_sub(keys.0.len())?;
         let is_it = bytes.get(start..end) == Some(keys.0);
-        is_it.then_some(PausedRead { keys: (start, end), get: *get, form: *form, length })
+        is_it.then(|| Box::new(PausedRead { keys: (start, end), get: *get, form: *form, length }))
     }
 
     fn step<'b>(&self, bytes: &'b [u8]) -> Option<Step<'b>> {

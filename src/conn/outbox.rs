@@ -73,6 +73,7 @@ impl Outbox {
     ///
     /// Saying nothing says something too: a key that `get` leaves out, or a quiet command, is told of by whatever comes
     /// next (`END`, `MN`), which therefore waits for both.
+    #[inline]
     pub fn seal(&mut self, lsn: Lsn) {
         self.unsaid = self.unsaid.max(lsn);
         if self.part_start == self.end {
@@ -154,6 +155,7 @@ impl Outbox {
     }
 
     /// Removes `count` bytes that have left.
+    #[inline]
     pub fn advance(&mut self, count: usize) {
         if let Some(ahead) = &mut self.ahead
             && !ahead.is_empty()
@@ -172,6 +174,7 @@ impl Outbox {
         }
     }
 
+    #[inline(never)]
     fn advance_over_shared(&mut self, count: usize) {
         let mut left = count;
         while left > 0 {
@@ -239,6 +242,7 @@ impl Outbox {
     }
 
     /// The copied bytes that may leave now, when there is nothing else: the common case, for a plain `write`.
+    #[inline]
     pub fn ready_plain(&self) -> Option<&[u8]> {
         if let Some(ahead) = self.ahead() {
             return ahead.front().map_or(Some(&[]), Outbox::ready_plain);
@@ -250,6 +254,7 @@ impl Outbox {
     }
 
     /// How many bytes may leave now.
+    #[inline]
     pub fn ready_bytes(&self) -> usize {
         if let Some(ahead) = self.ahead() {
             return ahead.front().map_or(0, Outbox::ready_bytes);
@@ -264,15 +269,18 @@ impl Outbox {
     }
 
     /// How many of them are held by reference: memory that the hot tier may have given up already.
+    #[inline]
     pub fn pinned_bytes(&self) -> usize {
-        if self.shared.is_empty() && self.ahead.is_none() {
-            return 0;
-        }
+        if self.shared.is_empty() && self.ahead.is_none() { 0 } else { self.pinned_sum() }
+    }
+
+    fn pinned_sum(&self) -> usize {
         let own: usize = self.shared.iter().map(|shared| shared.bytes.len()).sum();
         own + self.ahead().map_or(0, Ahead::pinned_bytes)
     }
 
     /// The LSN that the first waiting part waits for.
+    #[inline]
     pub fn waits_for(&self) -> Option<Lsn> {
         let ahead = self.ahead().and_then(Ahead::waits_for);
         ahead.or_else(|| self.waiting.front().map(|part| part.lsn))

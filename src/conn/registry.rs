@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::watch::Watchers;
+use crate::base::counters::Count;
 use crate::base::tls::TlsCounts;
 
 /// What is known of one connection or listener.
@@ -86,17 +87,17 @@ impl Registry {
 #[repr(align(128))]
 #[allow(missing_docs)] // Each is the name in `stats`.
 pub struct Traffic {
-    pub bytes_read: AtomicU64,
-    pub bytes_written: AtomicU64,
-    pub conn_yields: AtomicU64,
-    pub idle_kicks: AtomicU64,
+    pub bytes_read: Count,
+    pub bytes_written: Count,
+    pub conn_yields: Count,
+    pub idle_kicks: Count,
 }
 
 impl Traffic {
     /// Begins counting anew.
     pub fn reset(&self) {
         for counter in [&self.bytes_read, &self.bytes_written, &self.conn_yields, &self.idle_kicks] {
-            counter.store(0, Ordering::Relaxed);
+            counter.reset();
         }
     }
 }

@@ -156,10 +156,10 @@ impl Dispatch {
         Totals {
             counters: figures.counters,
             figures,
-            bytes_read: sum(|traffic| traffic.bytes_read.load(Ordering::Relaxed)),
-            bytes_written: sum(|traffic| traffic.bytes_written.load(Ordering::Relaxed)),
-            conn_yields: sum(|traffic| traffic.conn_yields.load(Ordering::Relaxed)),
-            idle_kicks: sum(|traffic| traffic.idle_kicks.load(Ordering::Relaxed)),
+            bytes_read: sum(|traffic| traffic.bytes_read.read()),
+            bytes_written: sum(|traffic| traffic.bytes_written.read()),
+            conn_yields: sum(|traffic| traffic.conn_yields.read()),
+            idle_kicks: sum(|traffic| traffic.idle_kicks.read()),
         }
     }
 

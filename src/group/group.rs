@@ -312,7 +312,7 @@ impl Group {
     ) -> Attempt {
         let now = asked.now;
         // Who only looks does not wait for a log that takes no mark: the clock says as well what is flushed.
-        let unmarked = if core.flush.is_due(now.seconds()) { self.fire_flush(core, now).err() } else { None };
+        let unmarked = if core.flush.is_due(now) { self.fire_flush(core, now).err() } else { None };
         let flush = core.flush_at(now);
         let at = core.hot.locate(&asked.key.bytes);
         let (stored, observed) = match (at.map(|at| core.hot.entry(at)), known) {
@@ -331,13 +331,13 @@ impl Group {
         let observed = if old.is_none() { observed.max(flushed_by) } else { observed };
 
         let stamp = Stamp { now, version: core.clock.next(now) };
-        let outcome = match asked.op {
+        let mut outcome = match asked.op {
             Op::Expire => engine::expire(stored.as_ref(), &core.flush, stamp),
             Op::Evict(until) => engine::evict(stored.as_ref(), *until, &core.flush, stamp),
             op => engine::execute(op, asked.key, old, stamp, &self.shared.rules),
         };
         let access = outcome.access;
-        let Some(mut effect) = outcome.effect else {
+        let Some(effect) = &mut outcome.effect else {
             answer(&outcome.reply);
             count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
             let lsn = core.trail.lsn_of(observed, self.shared.safe_lsn());
@@ -349,28 +349,28 @@ impl Group {
             return attempt;
         }
         let old_value = stored.as_ref().map_or(&[][..], |item| item.value.bytes());
-        if let Some(obstacle) = self.obstacle(core, asked, &effect, at, old_value.len(), stamp) {
+        if let Some(obstacle) = self.obstacle(core, asked, effect, at, old_value.len(), stamp) {
             return obstacle;
         }
-        let entry = self.entry(stamp, Body::Item { key: &asked.key.bytes, effect });
+        let entry = self.entry(stamp, Body::Item { key: &asked.key.bytes, effect: *effect });
         let lsn = match core.trail.append(self.shared.log(), &entry, old_value) {
             Ok(lsn) => lsn,
             Err(refusal) => return refusal.into(),
         };
         answer(&outcome.reply);
         count(&mut core.counters, asked.op, &outcome.reply, is_flushed, is_expired);
-        count_change(&mut core.counters, &effect, old_value.len());
-        let lost = stored.filter(|_| is_eviction(&effect) && core.hot.remembers_lost());
+        count_change(&mut core.counters, effect, old_value.len());
+        let lost = stored.filter(|_| is_eviction(effect) && core.hot.remembers_lost());
         if let Some(lost) = lost.map(|item| Lost::of(&asked.key.bytes, &item)) {
             core.hot.remember_lost(lost);
         }
         core.removed_for_room += u64::from(matches!(asked.op, Op::Evict(_)));
-        match &mut effect {
+        match effect {
             Effect::Put(put) if access == Access::Fetched => put.marks = put.marks.with(Marks::FETCHED),
             Effect::Touch(_) => core.note_access(at, access, now),
             Effect::Put(_) | Effect::Remove(_) => {}
         }
-        core.change(&asked.key.bytes, at, &effect, stamp);
+        core.change(&asked.key.bytes, at, effect, stamp);
         Attempt::Done(lsn)
     }
 
@@ -414,7 +414,7 @@ impl Group {
 
     /// Turns a pending flush into a mark if its moment has come. Refused now it is tried again by the next command.
     pub(super) fn fire_due_flush(&self, core: &mut Core, now: UnixMs) {
-        if core.flush.is_due(now.seconds()) {
+        if core.flush.is_due(now) {
             let _ = self.fire_flush(core, now);
         }
     }
@@ -443,7 +443,7 @@ impl Group {
     pub fn flush(&self, exptime: Option<Exptime>, now: UnixMs) -> Result<Result<Lsn, Denial>, Busy> {
         let mut core = self.core.lock();
         // Another flush to come takes the place of a pending one, but not of one whose moment has passed unseen.
-        let fired = if core.flush.is_due(now.seconds()) { self.fire_flush(&mut core, now) } else { Ok(()) };
+        let fired = if core.flush.is_due(now) { self.fire_flush(&mut core, now) } else { Ok(()) };
         let deadline = exptime.unwrap_or(Exptime(-1)).deadline(now);
         let mark = if exptime.is_none_or(|exptime| exptime.0 <= 0) || deadline.has_passed(now) {
             FlushMark { below: core.clock.next(now), pending_s: 0 }

@@ -237,7 +237,7 @@ impl Core {
 
     /// What is flushed at `now`: a pending flush whose moment has come counts, though no command has met it yet.
     pub(super) fn flush_at(&self, now: UnixMs) -> FlushMark {
-        if self.flush.is_due(now.seconds()) {
+        if self.flush.is_due(now) {
             FlushMark { below: self.clock.next(now), pending_s: 0 }
         } else {
             self.flush

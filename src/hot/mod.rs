@@ -197,12 +197,13 @@ impl Hot {
         }
         self.heard_s = self.heard_s.max(stamp.now.seconds());
         let at = at.or_else(|| self.locate(key));
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let old = self.with_word(at);
+        let mut scratch = Vec::new();
         let record = Record {
             key,
             body: self.new_body(at, &put.value, &mut scratch),
             is_dirty: self.options.persistent,
-            visits: self.visits_of_new(key, at),
+            visits: self.visits_of_new(key, old),
             marks: put.marks,
             accessed_s: stamp.now.seconds(),
             deadline: put.deadline,
@@ -211,8 +212,10 @@ impl Hot {
             cas: put.cas,
             meta_version: stamp.version,
         };
-        self.place(at, &record);
-        self.scratch = scratch;
+        self.place(old, &record);
+        if scratch.capacity() > 0 {
+            self.scratch = scratch;
+        }
     }
 
     /// Changes deadline, cas and marks of the item at `at`, when it still has the version that the touch was based on.
@@ -234,7 +237,7 @@ impl Hot {
                 meta_version: stamp.version,
                 ..old.copied_to(&mut scratch)
             };
-            self.place(Some(at), &record);
+            self.place(self.with_word(Some(at)), &record);
         }
         self.scratch = scratch;
     }
@@ -246,7 +249,9 @@ impl Hot {
             return;
         }
         match at.or_else(|| self.locate(key)) {
-            at if self.options.persistent => self.place(at, &Record::tombstone(key, version)),
+            at if self.options.persistent => {
+                self.place(self.with_word(at), &Record::tombstone(key, version));
+            }
             Some(at) => self.erase(self.index.hash(key), at),
             None => {}
         }
@@ -317,13 +322,17 @@ impl Hot {
         })
     }
 
-    /// The value to be written: the bytes where they are, or put together in `scratch`, or kept as a large value.
+    /// The value to be written: the bytes where they are, or put together in `scratch`, which is this memory's own for as
+    /// long, or kept as a large value.
     fn new_body<'a>(
         &mut self,
         at: Option<Slot>,
         value: &'a NewValue<'_>,
         scratch: &'a mut Vec<u8>,
     ) -> Body<'a> {
+        if !matches!(value, NewValue::Whole(_)) {
+            *scratch = std::mem::take(&mut self.scratch);
+        }
         let needs_old = matches!(value, NewValue::OldThen(_) | NewValue::ThenOld(_));
         let old = match at.filter(|_| needs_old).map(|at| self.entry(at)) {
             Some(Entry::Live(item)) => item.value.bytes(),
@@ -357,17 +366,22 @@ impl Hot {
     }
 
     /// What a written entry starts with: a write is a visit to what is there, and who was dropped lately is wanted.
-    fn visits_of_new(&self, key: &[u8], at: Option<Slot>) -> u8 {
-        match at.and_then(|at| self.segments.word(at)) {
-            Some(old) => (old.visits() + 1).min(Word::VISITS_MAX),
+    fn visits_of_new(&self, key: &[u8], old: Option<(Slot, Word)>) -> u8 {
+        match old {
+            Some((_, word)) => (word.visits() + 1).min(Word::VISITS_MAX),
             None => u8::from(self.ghosts.has(self.index.hash(key))),
         }
     }
 
+    /// An entry that is to be written anew, and its word.
+    #[inline]
+    fn with_word(&self, at: Option<Slot>) -> Option<(Slot, Word)> {
+        at.and_then(|at| Some((at, self.segments.word(at)?)))
+    }
+
     /// Writes the entry of a key: in its place when it fits there, else at the end of the small queue.
-    fn place(&mut self, at: Option<Slot>, record: &Record<'_>) {
+    fn place(&mut self, old: Option<(Slot, Word)>, record: &Record<'_>) {
         let new = record.word();
-        let old = at.and_then(|at| Some((at, self.segments.word(at)?)));
         match old {
             Some((at, word)) if word.weighs_like(new) => {
                 // What is written again and again keeps its length and is dirty already: no sum changes.

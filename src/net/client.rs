@@ -2,7 +2,6 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::stream::Stream;
 use crate::base::limits::OUTBOX_BYTES_MAX;
@@ -65,7 +64,7 @@ impl Peer {
             match result {
                 Ok(count) => {
                     self.connection.outbox.advance(count);
-                    traffic.bytes_written.fetch_add(count as u64, Ordering::Relaxed);
+                    traffic.bytes_written.add(count as u64);
                     if count < offered {
                         self.stuck = true;
                         return Ok(());

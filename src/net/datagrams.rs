@@ -178,7 +178,7 @@ impl Datagrams {
                     continue;
                 }
             };
-            self.traffic.bytes_read.fetch_add(length as u64, Ordering::Relaxed);
+            self.traffic.bytes_read.add(length as u64);
             let datagram = received.get(..length).unwrap_or_default();
             let Some((id, request)) = datagram::decode(datagram) else { continue };
             socket.entry.last_request_s.store(now.seconds(), Ordering::Relaxed);
@@ -263,7 +263,7 @@ impl Datagrams {
         let traffic = &self.traffic;
         reply.send(&mut self.room, |datagram| {
             if port.socket.send_to(datagram, sender).is_ok() {
-                traffic.bytes_written.fetch_add(datagram.len() as u64, Ordering::Relaxed);
+                traffic.bytes_written.add(datagram.len() as u64);
             }
         });
     }

@@ -192,7 +192,7 @@ impl<B: Backend + Owner> Worker<B> {
     /// One turn: serve what is ready, have the log written, let go of what is safe.
     fn turn(&mut self, events: &Events) {
         let now = self.clock.now();
-        let again = std::mem::take(&mut self.again);
+        let put_off = self.again.len();
         for event in events {
             if event.token() == WAKE {
                 continue;
@@ -212,11 +212,8 @@ impl<B: Backend + Owner> Worker<B> {
             self.note(event);
             self.serve(event.token().0, now);
         }
-        for key in again.into_iter().chain(std::mem::take(&mut self.parked)) {
-            if let Some(peer) = self.peers.get_mut(key) {
-                peer.queued = false;
-            }
-            self.serve(key, now);
+        if put_off > 0 || !self.parked.is_empty() {
+            self.serve_again(put_off, now);
         }
         self.welcome(now);
         self.serve_datagrams(now);
@@ -243,7 +240,7 @@ impl<B: Backend + Owner> Worker<B> {
         let idle = (self.settings.idle_timeout_s > 0 || !self.greeting.is_empty()).then_some(IDLE_PAUSE);
         let others = self.others.as_ref().and_then(|others| others.pause());
         let datagrams = self.datagrams.as_ref().and_then(|datagrams| datagrams.pause());
-        [idle, others, datagrams].into_iter().flatten().min()
+        sooner(idle, sooner(others, datagrams))
     }
 
     /// Notes what an event says of its connection.
@@ -256,6 +253,19 @@ impl<B: Backend + Owner> Worker<B> {
             if std::mem::take(&mut peer.stuck) && !std::mem::replace(&mut peer.waits, true) {
                 self.waiting.push(event.token().0);
             }
+        }
+    }
+
+    /// Goes on with what was parked, and with the first `put_off` of those that were put off: who came behind them was
+    /// served in this turn.
+    fn serve_again(&mut self, put_off: usize, now: UnixMs) {
+        let later = self.again.split_off(put_off);
+        let again = std::mem::replace(&mut self.again, later);
+        for key in again.into_iter().chain(std::mem::take(&mut self.parked)) {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.queued = false;
+            }
+            self.serve(key, now);
         }
     }
 
@@ -274,7 +284,7 @@ impl<B: Backend + Owner> Worker<B> {
                 Ok(0) => peer.progress = Progress::Closing,
                 Ok(count) => {
                     peer.readable = peer.stream.has_more(count, self.scratch.len()) || peer.read_closed;
-                    self.traffic.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+                    self.traffic.bytes_read.add(count as u64);
                     peer.entry.last_request_s.store(now.seconds(), Ordering::Relaxed);
                     let received = self.scratch.get(..count).unwrap_or_default();
                     peer.progress = peer.connection.turn(received, share, now, &*self.backend);
@@ -365,7 +375,7 @@ impl<B: Backend + Owner> Worker<B> {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let queue = match peer.progress {
             Progress::Again => {
-                self.traffic.conn_yields.fetch_add(1, Ordering::Relaxed);
+                self.traffic.conn_yields.add(1);
                 &mut self.again
             }
             Progress::Parked => &mut self.parked,
@@ -548,8 +558,13 @@ impl<B: Backend + Owner> Worker<B> {
         let idle: Vec<usize> =
             self.peers.iter().filter(|(_, peer)| is_idle(peer)).map(|(key, _)| key).collect();
         for key in idle {
-            self.traffic.idle_kicks.fetch_add(1, Ordering::Relaxed);
+            self.traffic.idle_kicks.add(1);
             self.close(key, Reason::IdleTimeout);
         }
     }
+}
+
+/// The shorter of two pauses, of which each may have no end.
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }

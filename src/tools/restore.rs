@@ -171,10 +171,9 @@ impl Target {
 
     /// The mark of a group of the backup as it ended: one that was to come and has, has flushed everything.
     fn settle(&mut self, group: u16, listed: FlushMark) {
-        let ceiling = self.ceiling;
-        let now_s = self.now.seconds();
+        let (ceiling, now) = (self.ceiling, self.now);
         let mark = self.marks.entry(group).or_insert(listed);
-        if mark.is_due(now_s) {
+        if mark.is_due(now) {
             *mark = FlushMark { below: ceiling, pending_s: 0 };
         }
     }

@@ -87,6 +87,7 @@ impl Outbox {
     }
 
     /// Ends a reply some of whose parts may come late: with these bytes, or with why one of them is missing.
+    #[inline]
     pub fn end_parts(&mut self, text: &[u8]) {
         if self.ahead.is_none() {
             self.put(text);
@@ -261,6 +262,7 @@ impl Ahead {
         }
     }
 
+    #[inline(never)]
     pub(super) fn advance(&mut self, count: usize) {
         self.bytes = self.bytes.saturating_sub(count);
         if let Some(Stage::Run(run)) = self.stages.front_mut() {
