@@ -98,6 +98,6 @@ fn lines_of_the_file_may_end_in_cr_lf() {
     let larder = Larder::launch(&words).unwrap();
     for payload in ["ann one", "bob two"] {
         let mut client = Client::connect(larder.address());
-        assert_eq!(client.ask(&format!("set a 0 0 7\r\n{payload}\r\n")), "STORED", "{payload}");
+        assert_eq!(client.ask(format!("set a 0 0 7\r\n{payload}\r\n")), "STORED", "{payload}");
     }
 }
