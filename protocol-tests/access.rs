@@ -88,3 +88,16 @@ fn names_are_asked_for_over_a_unix_socket() {
     let end = |stream: &UnixStream| stream.shutdown(std::net::Shutdown::Write).unwrap();
     check("a unix socket", |request| answer(UnixStream::connect(&socket).unwrap(), request, end));
 }
+
+#[test]
+fn lines_of_the_file_may_end_in_cr_lf() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    fs::write(&users, "ann:one\r\nbob:two\r\n").unwrap();
+    let words = ["-p", "-1", "-U", "0", "--memory-only", "-Y", users.to_str().unwrap()];
+    let larder = Larder::launch(&words).unwrap();
+    for payload in ["ann one", "bob two"] {
+        let mut client = Client::connect(larder.address());
+        assert_eq!(client.ask(format!("set a 0 0 7\r\n{payload}\r\n")), "STORED", "{payload}");
+    }
+}

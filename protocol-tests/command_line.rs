@@ -191,6 +191,12 @@ fn version_and_help_begin_as_memcached() {
         let first = said.lines().next().unwrap_or_default();
         assert!(first.starts_with("memcached 1.6.45 (larder "), "{option}: {said}");
     }
+    for option in ["-i", "--license"] {
+        let (code, said) = run_to_end(&[option]);
+        assert_eq!(code, Some(0));
+        assert!(said.starts_with("memcached 1.6.45 (larder "), "{option}: {said}");
+        assert!(said.contains("MIT") && said.contains("Apache"), "{option}: {said}");
+    }
     let (_, help) = run_to_end(&["-h"]);
     for flag in [
         "--port",

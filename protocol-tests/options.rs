@@ -1,5 +1,6 @@
 //! Values of memcached's options: what memcached does not start with, Larder does not start with either. Left out are
-//! values whose limits come of slabs that Larder has not: a `-I` that pieces of a slab do not divide.
+//! values whose limits come of what Larder has not: without `-o slab_chunk_max` any `-I` will do, and no file of extstore
+//! is opened, so that its folder need not exist.
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -46,6 +47,10 @@ const REFUSED: Refused = &[
     ("-o hashpower=", "hashpower"),
     ("-o hashpower=11", "hashpower 11"),
     ("-o hashpower=33", "hashpower 33"),
+    ("-o hashpower=12", "-t 4"),
+    ("-t 5 -o hashpower=13", "write 14 or more"),
+    ("-t 11 -o hashpower=14", "write 15 or more"),
+    ("-t 21 -o hashpower=15", "write 16 or more"),
     ("-o slab_automove=3", "slab_automove 3"),
     ("-o slab_automove=-1", "slab_automove -1"),
     ("-o slab_automove_ratio", "slab_automove_ratio"),
@@ -97,6 +102,7 @@ const REFUSED: Refused = &[
     ("-o slab_chunk_max=0", "slab_chunk_max 0"),
     ("-o slab_chunk_max=3", "slab_chunk_max=3"),
     ("-o slab_chunk_max=1025", "slab_chunk_max 1025"),
+    ("-I 1500000 -o slab_chunk_max=512", "-I 1500000"),
     ("-o read_buf_mem_limit", "read_buf_mem_limit"),
     ("-o read_buf_mem_limit=x", "read_buf_mem_limit x"),
     ("-o ext_path", "ext_path"),
@@ -123,6 +129,7 @@ const REFUSED_SINCE: Refused = &[
     ("-n -1", "-n -1"),
     ("-o slab_automove_window=1801", "slab_automove_window 1801"),
     ("-o slab_chunk_max=16384", "slab_chunk_max 16384"),
+    ("-I 512k -o slab_chunk_max=1024", "-I 524288"),
     ("-o ext_path=DIR/x:64", "FILE:SIZE"),
     ("-o ext_path=DIR/x:64k", "FILE:SIZE"),
     ("-o ext_path=DIR/x:63m", "64m or more"),
@@ -141,7 +148,12 @@ const ACCEPTED: &[&str] = &[
     "-N 4",
     "-t 5 -N 5",
     "-o modern,",
+    "--verbose --verbose=2",
     "-o hashpower=13",
+    "-t 3 -o hashpower=12",
+    "-t 10 -o hashpower=14",
+    "-t 20 -o hashpower=15",
+    "-t 21 -o hashpower=16",
     "-o slab_automove,slab_automove=0,slab_automove=2",
     "-o slab_automove_ratio=1,slab_automove_window=3,slab_automove_freeratio=-5",
     "-o slab_automove_window=1800,tail_repair_time=10",
@@ -155,6 +167,7 @@ const ACCEPTED: &[&str] = &[
     "-n 1 -o slab_sizes=40",
     "-o slab_sizes=100--200-",
     "-o slab_chunk_max=512",
+    "-I 1536k -o slab_chunk_max=512",
     "-o slab_chunk_max=1024",
     "-o no_chunked_items,no_hashexpand=5,no_slab_automove,no_slab_reassign,no_maxconns_fast",
     "-o watcher_logbuf_size=64,worker_logbuf_size=64,read_buf_mem_limit=10,resp_obj_mem_limit",

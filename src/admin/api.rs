@@ -184,7 +184,7 @@ fn biggest(view: &View) -> Vec<Big> {
         {
             Some(Sight::Item(facts)) => Some(facts.value_bytes),
             Some(Sight::Unknown) => Some(big.bytes),
-            Some(Sight::Nothing) | None => None,
+            Some(Sight::Nothing | Sight::Expired | Sight::Flushed) | None => None,
         };
         let found: Vec<Big> = known
             .iter()
@@ -217,7 +217,7 @@ pub(super) fn key(view: &View, query: &str) -> Response {
     }
     let item = match peek.sight {
         Sight::Item(facts) => Some(item(&facts, now)),
-        Sight::Nothing | Sight::Unknown => None,
+        Sight::Nothing | Sight::Expired | Sight::Flushed | Sight::Unknown => None,
     };
     Response::json(&json!({
         "key": shown(&key),

@@ -13,9 +13,9 @@ use toml::de::{DeTable, DeValue};
 use crate::base::limits::CONFIG_BYTES_MAX;
 
 /// Long flags that make no sense in the file.
-const NOT_IN_FILE: &[&str] = &["config", "help", "version"];
+const NOT_IN_FILE: &[&str] = &["config", "help", "license", "version"];
 /// The largest number of a flag that counts how often it is given (`verbose`).
-const COUNT_MAX: u64 = 3;
+pub(super) const COUNT_MAX: u64 = 3;
 /// Names that differ in more letters are no slip of the hand.
 const SLIP_MAX: usize = 3;
 

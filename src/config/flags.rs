@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use super::Stop;
+use super::file::COUNT_MAX;
+use super::{Stop, number};
 
 /// The first line of `-V` and `-h`: some clients read the version of memcached from it.
 pub const VERSION_LINE: &str = concat!("memcached 1.6.45 (larder ", env!("CARGO_PKG_VERSION"), ")");
@@ -17,6 +18,14 @@ const HELP: &str = concat!(
     "memcached 1.6.45 (larder ",
     env!("CARGO_PKG_VERSION"),
     ")\n{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}"
+);
+
+/// What `-i` prints.
+const LICENSE: &str = concat!(
+    "memcached 1.6.45 (larder ",
+    env!("CARGO_PKG_VERSION"),
+    ")\n\nLarder is free software. Use it under the MIT license or under the Apache License 2.0, whichever suits you.\n\
+     Both are in its source, in LICENSE-MIT and LICENSE-APACHE. It comes without any warranty."
 );
 
 /// What else there is, at the end of `-h`: the tools have their own help.
@@ -213,6 +222,9 @@ pub struct Flags {
     /// Say more in the log; -vv and -vvv say still more
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Print the license
+    #[arg(short = 'i', long)]
+    pub license: bool,
     /// memcached's extended options, with commas: idle_timeout=SECONDS, track_sizes, no_lru_crawler,
     /// ssl_chain_cert=FILE and the others of TLS; those that mean nothing here are accepted
     #[arg(short = 'o', long, value_name = "LIST")]
@@ -246,9 +258,12 @@ pub(super) fn parse(
     words: impl Iterator<Item = OsString>,
     read: impl FnOnce(&Path) -> io::Result<String>,
 ) -> Result<Flags, Stop> {
-    let words: Vec<OsString> = words.collect();
+    let words = words.map(counted).collect::<Result<Vec<_>, _>>().map_err(Stop::Refusal)?.concat();
     let command = Flags::command();
     let given = command.clone().try_get_matches_from(&words).map_err(|error| stop(&error))?;
+    if given.get_flag("license") {
+        return Err(Stop::Answer(LICENSE.into()));
+    }
     let Some(path) = given.get_one::<PathBuf>("config") else {
         return Flags::from_arg_matches(&given).map_err(|error| stop(&error));
     };
@@ -256,6 +271,15 @@ pub(super) fn parse(
         .map_err(|error| Stop::Refusal(format!("--config {}: cannot be read: {error}", path.display())))?;
     let file = super::file::words(path, &text, &command, &given).map_err(Stop::Refusal)?;
     Flags::try_parse_from(file.into_iter().chain(words)).map_err(|error| stop(&error))
+}
+
+/// memcached takes `--verbose=2` too. Here it means what `verbose = 2` means in the file.
+fn counted(word: OsString) -> Result<Vec<OsString>, String> {
+    let Some(count) = word.to_str().and_then(|word| word.strip_prefix("--verbose=")) else {
+        return Ok(vec![word]);
+    };
+    let count = number::within("--verbose", count, 0..=COUNT_MAX)?;
+    Ok((0..count).map(|_| "--verbose".into()).collect())
 }
 
 fn stop(error: &clap::Error) -> Stop {

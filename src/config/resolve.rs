@@ -3,10 +3,10 @@
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
-use super::extended::{self, Extended};
+use super::workings::Others;
 use super::{
     Allow, ClusterChoice, Config, Data, Flags, Fsync, Keep, Listen, ListenAddr, Machine, Memory, Network,
-    PlacementChoice, Prefixes, Process, Protocol, Tls, UnixSocket, admin_port, listen, number, tls,
+    PlacementChoice, Prefixes, Process, Protocol, Tls, UnixSocket, admin_port, extended, listen, number, tls,
 };
 use crate::base::limits;
 use crate::base::space::{DiskLimit, OnFull};
@@ -25,11 +25,16 @@ const BYTES_PER_MB: u64 = 1024 * 1024;
 /// Checks and types everything.
 pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String> {
     let extended = extended::read(&flags.extended)?;
-    slabs(&flags, &extended)?;
     let mut notes = extended.notes;
     let tls = tls::resolve(extended.tls, &flags, machine, &mut notes)?;
     let network = network(&flags, extended.idle_timeout_s, tls, machine)?;
     let memory = memory(&flags)?;
+    extended.workings.agree(Others {
+        item_bytes_min: slabs(&flags)?,
+        item_bytes_max: memory.item_bytes_max as u64,
+        threads: threads_there(&flags, network.threads),
+        has_maintainer: extended.shown.maintainer,
+    })?;
     let keep = keep(&flags, machine)?;
     notes.extend(without_effect(&flags, &network, &keep));
     Ok(Config {
@@ -47,15 +52,18 @@ pub(super) fn resolve(flags: Flags, machine: &Machine) -> Result<Config, String>
     })
 }
 
-/// What is said of slabs, which there are none of: refused where memcached refuses it.
-fn slabs(flags: &Flags, extended: &Extended) -> Result<(), String> {
+/// What is said of slabs, which there are none of: refused where memcached refuses it. The smallest item, bytes.
+fn slabs(flags: &Flags) -> Result<u64, String> {
     if let Some(text) = flags.slab_growth_factor.as_deref() {
         number::decimal("-f", text, 1.0, f64::INFINITY)?;
     }
     let sizes = 1..=i32::MAX as u64;
-    let item_bytes_min =
-        number::within_or("-n", flags.slab_min_size.as_deref(), sizes, SLAB_ITEM_BYTES_DEFAULT)?;
-    extended.workings.agree(item_bytes_min, extended.shown.maintainer)
+    number::within_or("-n", flags.slab_min_size.as_deref(), sizes, SLAB_ITEM_BYTES_DEFAULT)
+}
+
+/// Workers that memcached would have: without `-t` it does not count cores.
+fn threads_there(flags: &Flags, threads: usize) -> usize {
+    if flags.threads.is_some() { threads } else { limits::THREADS_DEFAULT_MAX }
 }
 
 fn network(
@@ -67,9 +75,7 @@ fn network(
     let listen = tcp(flags, tls.as_ref())?;
     let by_default = limits::THREADS_DEFAULT_MAX.min(machine.cores).max(1);
     let threads = count("-t", flags.threads.as_deref(), limits::THREADS_MAX, by_default)?;
-    // Without -t as many as memcached would have.
-    let napi_ids_max = if flags.threads.is_some() { threads } else { limits::THREADS_DEFAULT_MAX };
-    count("-N", flags.napi_ids.as_deref(), napi_ids_max, 1)?;
+    count("-N", flags.napi_ids.as_deref(), threads_there(flags, threads), 1)?;
     Ok(Network {
         listen,
         datagrams: udp(flags, tls.as_ref())?,

@@ -361,7 +361,7 @@ fn what_memcached_is_started_with_is_accepted() {
         "-o slab_reassign,slab_automove=2,slab_automove_window=3,slab_automove_ratio=0.5",
         "-o no_slab_reassign,no_lru_crawler,no_lru_maintainer,no_hashexpand",
         "-o slab_chunk_max=16,no_chunked_items -o slab_sizes=100-200-300,",
-        "-o hash_algorithm=murmur3,hashpower=12,tail_repair_time=60",
+        "-o hash_algorithm=murmur3,hashpower=13,tail_repair_time=60",
         "-o lru_maintainer,hot_lru_pct=3,warm_lru_pct=3,hot_max_factor=0.1,warm_max_factor=0.1,temporary_ttl=61",
         "-o watcher_logbuf_size=64,worker_logbuf_size=64,read_buf_mem_limit=10,resp_obj_mem_limit=10",
         "-o idle_timeout=3,maxconns_fast,inline_ascii_resp,no_inline_ascii_resp,no_maxconns_fast",

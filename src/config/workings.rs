@@ -92,12 +92,28 @@ const CLASS_STEP_BYTES: u64 = 8;
 const LRU_PCT_MAX: u64 = 80;
 const BUCKETS: &[&str] = &["compact", "lowttl", "chunked", "default", "coldcompact", "old"];
 
+/// What other flags say that must agree with them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Others {
+    /// The smallest item (`-n`).
+    pub(super) item_bytes_min: u64,
+    /// The largest (`-I`).
+    pub(super) item_bytes_max: u64,
+    /// Workers (`-t`), as many as memcached would have.
+    pub(super) threads: usize,
+    /// Whether the LRU has a maintainer.
+    pub(super) has_maintainer: bool,
+}
+
 /// What was said of them, as far as one says something of another.
 #[derive(Debug)]
 pub(super) struct Workings {
+    hash_power: Option<u64>,
     hot_pct: u64,
     warm_pct: u64,
     chunk_kb: u64,
+    /// It is not memcached's own choice.
+    has_chunk: bool,
     page_mb: u64,
     sizes: Option<String>,
     /// What is written, and its size.
@@ -109,9 +125,11 @@ impl Default for Workings {
     /// As memcached has them.
     fn default() -> Workings {
         Workings {
+            hash_power: None,
             hot_pct: 20,
             warm_pct: 40,
             chunk_kb: PAGE_KB / 2,
+            has_chunk: false,
             page_mb: 64,
             sizes: None,
             stores_mb: Vec::new(),
@@ -126,17 +144,18 @@ impl Workings {
         let Some((_, kind)) = WORDS.iter().find(|(known, _)| *known == name) else { return Ok(false) };
         let number = check(name, value, kind)?;
         match name {
+            "hashpower" => self.hash_power = Some(number),
             "hot_lru_pct" => self.hot_pct = number,
             "warm_lru_pct" => self.warm_pct = number,
             "ext_page_size" => self.page_mb = number,
             "ext_path" => self.stores_mb.push((value.unwrap_or_default().to_owned(), number)),
-            "no_chunked_items" => self.chunk_kb = PAGE_KB,
+            "no_chunked_items" => (self.chunk_kb, self.has_chunk) = (PAGE_KB, false),
             "slab_chunk_max" if !PAGE_KB.is_multiple_of(number) => {
                 return Err(format!(
                     "-o {name}={number}: pages have {PAGE_KB} kilobytes; write what divides them"
                 ));
             }
-            "slab_chunk_max" => self.chunk_kb = number,
+            "slab_chunk_max" => (self.chunk_kb, self.has_chunk) = (number, true),
             "slab_sizes" => self.sizes = value.map(str::to_owned),
             "temporary_ttl" => self.has_temporary = true,
             _ => {}
@@ -144,8 +163,21 @@ impl Workings {
         Ok(true)
     }
 
-    /// Checks what they say together, and of the smallest item (`-n`) and the maintainer of the LRU.
-    pub(super) fn agree(&self, item_bytes_min: u64, has_maintainer: bool) -> Result<(), String> {
+    /// Checks what they say together, and of what others say.
+    pub(super) fn agree(&self, others: Others) -> Result<(), String> {
+        self.agree_on_lru(others.has_maintainer)?;
+        self.agree_on_hash(others.threads)?;
+        self.agree_on_slabs(others)?;
+        match self.stores_mb.iter().find(|(_, megabytes)| *megabytes < self.page_mb) {
+            None => Ok(()),
+            Some((text, _)) => Err(format!(
+                "-o ext_path={text}: less than a page; write a size of {}m or more",
+                self.page_mb
+            )),
+        }
+    }
+
+    fn agree_on_lru(&self, has_maintainer: bool) -> Result<(), String> {
         let (hot, warm) = (self.hot_pct, self.warm_pct);
         if hot + warm > LRU_PCT_MAX {
             return Err(format!(
@@ -157,16 +189,39 @@ impl Workings {
                 "-o temporary_ttl: there is no maintainer of the LRU; write lru_maintainer too".into()
             );
         }
-        if let Some(text) = &self.sizes {
-            sizes(text, item_bytes_min, self.chunk_kb * 1024)?;
-        }
-        match self.stores_mb.iter().find(|(_, megabytes)| *megabytes < self.page_mb) {
+        Ok(())
+    }
+
+    fn agree_on_hash(&self, threads: usize) -> Result<(), String> {
+        let least = hash_power_min(threads);
+        match self.hash_power.filter(|power| *power < least) {
             None => Ok(()),
-            Some((text, _)) => Err(format!(
-                "-o ext_path={text}: less than a page; write a size of {}m or more",
-                self.page_mb
-            )),
+            Some(power) => {
+                Err(format!("-o hashpower={power}: too little for -t {threads}; write {least} or more"))
+            }
         }
+    }
+
+    fn agree_on_slabs(&self, others: Others) -> Result<(), String> {
+        let (item_bytes, chunk_bytes) = (others.item_bytes_max, self.chunk_kb * 1024);
+        if self.has_chunk && !item_bytes.is_multiple_of(chunk_bytes) {
+            return Err(format!(
+                "-I {item_bytes}: write a multiple of {chunk_bytes}, which is -o slab_chunk_max={}",
+                self.chunk_kb
+            ));
+        }
+        self.sizes.as_ref().map_or(Ok(()), |text| sizes(text, others.item_bytes_min, chunk_bytes))
+    }
+}
+
+/// With more workers memcached has more locks, and a hash table is to have more places than there are locks.
+fn hash_power_min(threads: usize) -> u64 {
+    match threads {
+        0..=3 => 12,
+        4 => 13,
+        5..=10 => 14,
+        11..=20 => 15,
+        _ => 16,
     }
 }
 

@@ -175,8 +175,9 @@ mod tests {
 
     use super::*;
     use crate::conn::outbox::SLICES_MAX;
+    use crate::proto::Lookup;
 
-    const GET: Event<'static> = Event::Get { key: b"k", value_bytes: None };
+    const GET: Event<'static> = Event::Get { key: b"k", lookup: Lookup::NotFound };
 
     fn sent(watch: &Watch) -> String {
         let mut outbox = Outbox::default();

@@ -363,7 +363,8 @@ impl Owner for Dispatch {
         let (mut is_denied, mut sight) = (false, Sight::NotFound);
         let before = parts.len();
         let begun = parts::begin(parts);
-        let submitted = self.groups.get(usize::from(id.0))?.submit(&asked, |reply| {
+        let group = self.groups.get(usize::from(id.0))?;
+        let submitted = group.submit(&asked, |reply| {
             is_denied = matches!(reply, Reply::Denied(_));
             sight = Sight::of(reply);
             proto::encode_reply(form, &key, reply, parts);
@@ -374,7 +375,7 @@ impl Owner for Dispatch {
         };
         parts::end(begun, is_denied, parts);
         if self.is_followed() {
-            self.tell(&asked, form, Sight::Other, sight, 0);
+            self.tell(group, &asked, form, None, sight, 0);
         }
         Some(lsn)
     }

@@ -3,14 +3,14 @@
 
 use super::Dispatch;
 use super::prefixes::Deed;
-use crate::base::command::{Op, StoreMode};
+use crate::base::command::{Get, Op, StoreMode};
 use crate::base::lsn::Lsn;
 use crate::base::reply::{Denial, Reply, Sink};
 use crate::base::time::UnixMs;
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::keeper::Onlooker;
-use crate::group::{Asked, Group};
-use crate::proto::{Event, Form, Kinds, texts};
+use crate::group::{Asked, Group, peek};
+use crate::proto::{Event, Form, Kinds, Lookup, texts};
 
 /// What of a reply is looked at, kept beyond the group's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,20 +66,36 @@ impl Dispatch {
         !self.registry.watchers.is_empty() || self.prefixes.is_on()
     }
 
-    /// What a command other than a read meets, for those who watch: nothing of it is noted.
-    pub(super) fn look(&self, group: &Group, asked: &Asked<'_>) -> Sight {
-        let mut sight = Sight::Other;
+    /// What a command that may change it is about to meet, for those who watch. A read that only reads is told of by
+    /// [`Dispatch::met_by_read`].
+    pub(super) fn look(&self, group: &Group, asked: &Asked<'_>) -> Option<Lookup> {
         let is_watched = self.registry.watchers.want(Kinds::FETCHERS.with(Kinds::DELETIONS));
-        if is_watched && !matches!(asked.op, Op::Get(_)) {
-            let _ = group.submit(&Asked { op: &Op::Inspect, may_wait: false, ..*asked }, |reply| {
-                sight = Sight::of(reply)
-            });
+        let only_reads = matches!(asked.op, Op::Get(Get { vivify: None, .. }));
+        if is_watched && !only_reads { look_up(group, asked) } else { None }
+    }
+
+    /// What a read has met: its reply does not say why there was nothing, and has left it there.
+    fn met_by_read(&self, group: &Group, asked: &Asked<'_>, sight: Sight) -> Option<Lookup> {
+        match sight {
+            Sight::Hit(value_bytes) => Some(Lookup::Found(value_bytes)),
+            Sight::NotFound if self.registry.watchers.want(Kinds::FETCHERS) => {
+                let why = look_up(group, asked).filter(|lookup| !matches!(lookup, Lookup::Found(_)));
+                Some(why.unwrap_or(Lookup::NotFound))
+            }
+            _ => None,
         }
-        sight
     }
 
     /// Tells those who look on what a command met and what was answered.
-    pub(super) fn tell(&self, asked: &Asked<'_>, form: &Form<'_>, met: Sight, sight: Sight, connection: u64) {
+    pub(super) fn tell(
+        &self,
+        group: &Group,
+        asked: &Asked<'_>,
+        form: &Form<'_>,
+        met: Option<Lookup>,
+        sight: Sight,
+        connection: u64,
+    ) {
         let key = &*asked.key.bytes;
         if self.prefixes.is_on()
             && let Some(deed) = deed(asked.op, sight)
@@ -87,16 +103,15 @@ impl Dispatch {
             self.prefixes.count(key, deed);
         }
         let tell = |event: &Event<'_>| self.registry.watchers.tell(event, asked.now, connection);
-        match if matches!(asked.op, Op::Get(_)) { sight } else { met } {
-            Sight::Hit(value_bytes) => tell(&Event::Get { key, value_bytes: Some(value_bytes) }),
-            Sight::NotFound | Sight::Made => tell(&Event::Get { key, value_bytes: None }),
-            _ => {}
+        let met = met.or_else(|| self.met_by_read(group, asked, sight));
+        if let Some(lookup) = met {
+            tell(&Event::Get { key, lookup });
         }
         match (asked.op, sight) {
             // What is only marked stale is not deleted.
             (Op::Delete(delete), Sight::Deleted) if !delete.invalidate || delete.clear_value => {
                 let verb = if matches!(form, Form::Meta(_)) { "md" } else { "delete" };
-                let value_bytes = if let Sight::Hit(value_bytes) = met { value_bytes } else { 0 };
+                let value_bytes = if let Some(Lookup::Found(value_bytes)) = met { value_bytes } else { 0 };
                 tell(&Event::Deleted { key, verb, value_bytes });
             }
             (Op::Store(store), _) => {
@@ -157,6 +172,17 @@ impl Dispatch {
 impl Onlooker for Dispatch {
     fn look(&self, group: &Group, now: UnixMs) {
         self.tell_lost(group, now, 0);
+    }
+}
+
+/// What there is now. Nothing of the look is noted; `None` when nobody knows.
+fn look_up(group: &Group, asked: &Asked<'_>) -> Option<Lookup> {
+    match group.peek(&asked.key.bytes, asked.now).ok()?.sight {
+        peek::Sight::Item(facts) => Some(Lookup::Found(facts.value_bytes)),
+        peek::Sight::Nothing => Some(Lookup::NotFound),
+        peek::Sight::Expired => Some(Lookup::Expired),
+        peek::Sight::Flushed => Some(Lookup::Flushed),
+        peek::Sight::Unknown => None,
     }
 }
 

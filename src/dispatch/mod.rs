@@ -177,7 +177,7 @@ impl Dispatch {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return Verdict::Close };
         let asked = Asked { key, op, now: ask.now, may_wait: true };
         let is_followed = self.is_followed();
-        let met = if is_followed { self.look(group, &asked) } else { Sight::Other };
+        let met = if is_followed { self.look(group, &asked) } else { None };
         let mut sight = Sight::Other;
         let answer = |reply: &Reply<'_>| {
             if is_followed {
@@ -189,7 +189,7 @@ impl Dispatch {
             Ok(lsn) => {
                 out.seal(lsn);
                 if is_followed {
-                    self.tell(&asked, form, met, sight, ask.session.id);
+                    self.tell(group, &asked, form, met, sight, ask.session.id);
                     self.tell_lost(group, ask.now, ask.session.id);
                 }
                 Verdict::Done

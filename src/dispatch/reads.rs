@@ -72,7 +72,7 @@ impl Dispatch {
                 Err(Busy) => return Verdict::Parked { resume },
             }
             if is_followed {
-                self.tell(&asked, form, Sight::Other, sight, ask.session.id);
+                self.tell(group, &asked, form, None, sight, ask.session.id);
             }
             if is_denied {
                 // The error line ends the reply: without END nobody takes the keys not asked for as misses.

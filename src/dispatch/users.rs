@@ -28,8 +28,9 @@ impl Users {
     pub fn reload(&self) -> Result<(), Fault> {
         let text = std::fs::read(&self.path)
             .map_err(|error| Fault::io("cannot read the users", &self.path, &error))?;
-        let lines: Vec<Vec<u8>> =
-            text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+        // A line ends in a newline, or in both bytes that end one elsewhere.
+        let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let lines: Vec<Vec<u8>> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
         let is_wrong = |line: &Vec<u8>| !line.contains(&b':');
         if lines.is_empty() || lines.len() > USERS_MAX || lines.iter().any(is_wrong) {
             let message = format!("the file must have 1 to {USERS_MAX} lines of the form user:password");

@@ -6,7 +6,6 @@ use crate::base::item::{Item, Marks};
 use crate::base::lsn::Lsn;
 use crate::base::time::{Deadline, UnixMs};
 use crate::base::version::Version;
-use crate::engine;
 use crate::hot::Entry;
 use crate::store::RowBuffer;
 
@@ -43,6 +42,10 @@ pub enum Sight {
     Item(Facts),
     /// None.
     Nothing,
+    /// One whose deadline has come.
+    Expired,
+    /// One that a flush covers.
+    Flushed,
     /// Memory does not know; only the store does.
     Unknown,
 }
@@ -72,9 +75,8 @@ impl Group {
             if core.generation != generation || core.hot.locate(key).is_some() {
                 continue;
             }
-            let flush = core.flush_at(now);
-            let item = found.filter(|item| !engine::is_doomed(item, &flush, now));
-            let sight = item.map_or(Sight::Nothing, |item| Sight::Item(facts(&item, false, false)));
+            let row_facts = |item: &Item<'_>| facts(item, false, false);
+            let sight = found.map_or(Sight::Nothing, |item| core.sight_of(&item, now, row_facts));
             return Ok(Peek { sight, lsn: core.trail.last() });
         }
         Ok(self.peek_memory(key, now))
@@ -92,7 +94,9 @@ impl Group {
             None => Sight::Nothing,
             Some(at) => match core.hot.entry(at) {
                 Entry::Tombstone(_) => Sight::Nothing,
-                Entry::Live(item) => core.sight_of(&item, core.hot.is_dirty(at), now),
+                Entry::Live(item) => {
+                    core.sight_of(&item, now, |item| facts(item, true, core.hot.is_dirty(at)))
+                }
             },
         };
         (Peek { sight, lsn: core.trail.last() }, core.generation)
@@ -100,11 +104,11 @@ impl Group {
 }
 
 impl Core {
-    fn sight_of(&self, item: &Item<'_>, is_dirty: bool, now: UnixMs) -> Sight {
-        if engine::is_doomed(item, &self.flush_at(now), now) {
-            return Sight::Nothing;
+    fn sight_of(&self, item: &Item<'_>, now: UnixMs, facts: impl Fn(&Item<'_>) -> Facts) -> Sight {
+        if self.flush_at(now).covers(item.version) {
+            return Sight::Flushed;
         }
-        Sight::Item(facts(item, true, is_dirty))
+        if item.is_expired(now) { Sight::Expired } else { Sight::Item(facts(item)) }
     }
 }
 

@@ -90,6 +90,12 @@ impl Peer {
         }
     }
 
+    /// Whether it is its turn to be told something, and not to ask: its request is put off, or its reply waits for the log,
+    /// for another server or for room in the socket, or it watches. However long it is silent, it is not idle.
+    pub(super) fn is_served(&self) -> bool {
+        self.watches || self.progress == Progress::Parked || !self.connection.outbox.is_empty()
+    }
+
     /// Whether who was stopped by a full outbox may go on: half of it has left. To fill it up after each reply would be
     /// many short turns, and as many questions to other servers, each for a few keys.
     pub(super) fn has_room(&self) -> bool {

@@ -19,6 +19,8 @@ mod looks;
 mod parked;
 mod peers;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use datagrams::BoundDatagrams;

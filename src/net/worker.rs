@@ -543,16 +543,14 @@ impl<B: Backend + Owner> Worker<B> {
         }
     }
 
-    /// Closes connections that have been silent for too long, about once a second. One whose request is put off is not
-    /// silent: it is not listened to.
+    /// Closes connections that have been silent for too long, about once a second.
     fn close_idle(&mut self, now: UnixMs) {
         let limit_s = self.settings.idle_timeout_s;
         if limit_s == 0 || !self.idle_looks.is_due(now) {
             return;
         }
         let is_idle = |peer: &Peer| {
-            !peer.watches
-                && peer.progress != Progress::Parked
+            !peer.is_served()
                 && now.seconds().saturating_sub(peer.entry.last_request_s.load(Ordering::Relaxed)) > limit_s
         };
         let idle: Vec<usize> =

@@ -47,7 +47,7 @@ pub use reply::{
     encode_denial, encode_done, encode_prefix, encode_reply, encode_stat, encode_text, encode_value,
 };
 pub use request::write_request;
-pub use watch::{Event, Kinds, encode_event, encode_skipped};
+pub use watch::{Event, Kinds, Lookup, encode_event, encode_skipped};
 
 use crate::base::command::{Command, Direction, StoreMode};
 use crate::base::limits::{

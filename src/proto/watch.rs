@@ -53,15 +53,40 @@ impl Kinds {
     }
 }
 
+/// What was there when an item was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The item, and the length of its value.
+    Found(usize),
+    /// Nothing.
+    NotFound,
+    /// One that a flush covers.
+    Flushed,
+    /// One whose deadline has come.
+    Expired,
+}
+
+impl Lookup {
+    /// In memcached's words.
+    fn status(self) -> &'static str {
+        match self {
+            Lookup::Found(_) => "found",
+            Lookup::NotFound => "not_found",
+            Lookup::Flushed => "flushed",
+            Lookup::Expired => "expired",
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// An item was read, or was not there.
+    /// An item was looked for.
     Get {
         /// Its key.
         key: &'a [u8],
-        /// The length of its value; `None` when it was not there.
-        value_bytes: Option<usize>,
+        /// What was there.
+        lookup: Lookup,
     },
     /// A value was offered.
     Store {
@@ -133,12 +158,13 @@ pub fn encode_event(event: &Event<'_>, now: UnixMs, number: u64, connection: u64
     out.put(fraction.as_bytes());
     put_field(" gid=", number, out);
     match event {
-        Event::Get { key, value_bytes } => {
+        Event::Get { key, lookup } => {
+            let (class, value_bytes) = if let Lookup::Found(bytes) = *lookup { (1, bytes) } else { (0, 0) };
             put_key(" type=item_get key=", key, out);
-            put_text(" status=", if value_bytes.is_some() { "found" } else { "not_found" }, out);
-            put_field(" clsid=", u8::from(value_bytes.is_some()), out);
+            put_text(" status=", lookup.status(), out);
+            put_field(" clsid=", class, out);
             put_field(" cfd=", connection, out);
-            put_field(" size=", value_bytes.unwrap_or(0), out);
+            put_field(" size=", value_bytes, out);
         }
         Event::Store { key, status, verb, ttl_s, value_bytes } => {
             put_key(" type=item_store key=", key, out);
@@ -214,11 +240,11 @@ mod tests {
         let store = Event::Store { key, status: "stored", verb: "set", ttl_s: 9, value_bytes: 5 };
         for (event, line) in [
             (
-                Event::Get { key, value_bytes: Some(5) },
+                Event::Get { key, lookup: Lookup::Found(5) },
                 "item_get key=a%20b status=found clsid=1 cfd=3 size=5",
             ),
             (
-                Event::Get { key, value_bytes: None },
+                Event::Get { key, lookup: Lookup::NotFound },
                 "item_get key=a%20b status=not_found clsid=0 cfd=3 size=0",
             ),
             (store, "item_store key=a%20b status=stored cmd=set ttl=9 clsid=1 cfd=3 size=5"),
