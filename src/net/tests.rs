@@ -177,7 +177,7 @@ fn who_is_owed_a_reply_is_not_idle() {
         let mut fixture = Fixture::new();
         let _client = fixture.ask(key);
         fixture.turn_at(60);
-        let kicks = fixture.traffic.idle_kicks.load(Ordering::Relaxed);
+        let kicks = fixture.traffic.idle_kicks.read();
         assert_eq!((kicks, fixture.registry.clients()), (closed, 1 - closed as usize), "{key}");
     }
 }
@@ -193,5 +193,5 @@ fn who_has_been_answered_is_idle_again() {
     client.read_exact(&mut said).unwrap();
     assert_eq!(&said, b"END\r\n");
     fixture.turn_at(62);
-    assert_eq!(fixture.traffic.idle_kicks.load(Ordering::Relaxed), 1);
+    assert_eq!(fixture.traffic.idle_kicks.read(), 1);
 }
