@@ -147,14 +147,22 @@ const FLOOR_GET: Entrant =
 const FLOOR_SET: Entrant =
     Entrant { label: "floor", server: Server::Floor, flags: &["--answer", "set"], ..LARDER };
 
+/// Two servers of one store: asked is the one that has nothing, and the one that has all.
+const FORWARDED_AND_DIRECT: &[Entrant] = &[
+    Entrant { label: "larder forwarded", asked: Some(Asked::Neighbour), ..LARDER },
+    Entrant { label: "larder direct", asked: Some(Asked::Owner), ..LARDER },
+];
+
 const ALWAYS: &[&str] = &["-t", "1", "-m", "1024", "--fsync", "always"];
 const MANY_CONNECTIONS: &[&str] = &["-t", "1", "-m", "1024", "-c", "11000"];
 const LARGE_VALUES: &[&str] = &["-t", "1", "-m", "1024", "-I", "2m"];
 const TLS: &[&str] = &["-t", "1", "-m", "1024", "-Z", "-o", "ssl_chain_cert=cert.pem,ssl_key=key.pem"];
 const CPU_AND_RATE: &[Figure] = &[Figure::CpuPerRequest, Figure::RequestsPerSecond];
+const CPU_AND_KEYS: &[Figure] = &[Figure::CpuPerRequest, Figure::KeysPerSecond];
 const LATENCIES: &[Figure] = &[Figure::P50, Figure::P99, Figure::P999];
 
 const SETS: Workload = Workload { set_share: 1.0, ..STANDARD };
+const HUNDRED_KEYS: Workload = Workload { keys_per_get: 100, ..STANDARD };
 const MIXED: Workload = Workload { set_share: 0.1, ..STANDARD };
 /// Gets at a quarter of what the server can do, and sets of other keys at a quarter too.
 const QUARTER_OF_GETS: Workload = Workload { pace: Pace::Share(0.25), ..STANDARD };
@@ -232,9 +240,9 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "multi-get",
         about: "get of 100 keys",
-        workload: Workload { keys_per_get: 100, ..STANDARD },
+        workload: HUNDRED_KEYS,
         entrants: &[LARDER, MEMCACHED],
-        figures: &[Figure::CpuPerRequest, Figure::KeysPerSecond],
+        figures: CPU_AND_KEYS,
         goals: &[Goal {
             figure: Figure::KeysPerSecond,
             against: Some("memcached"),
@@ -393,10 +401,17 @@ pub(crate) const ROWS: &[Row] = &[
         name: "forwarded",
         about: "get from the server that sends it on to another, beside get from that other one; both servers' CPU, on \
                 the same core",
-        entrants: &[
-            Entrant { label: "larder forwarded", asked: Some(Asked::Neighbour), ..LARDER },
-            Entrant { label: "larder direct", asked: Some(Asked::Owner), ..LARDER },
-        ],
+        entrants: FORWARDED_AND_DIRECT,
+        goals: &[],
+        ..ROW
+    },
+    Row {
+        name: "forwarded-multi-get",
+        about: "get of 100 keys from the server that sends it on to another, beside the same from that other one; both \
+                servers' CPU, on the same core",
+        workload: HUNDRED_KEYS,
+        entrants: FORWARDED_AND_DIRECT,
+        figures: CPU_AND_KEYS,
         goals: &[],
         ..ROW
     },

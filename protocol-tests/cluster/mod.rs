@@ -2,13 +2,14 @@
 //!
 //! `placed`: who has what, by clients that know nothing and by one that knows; `death`: a server is killed under load;
 //! `faults`: a server that misbehaves, played by the test; `maps`: maps that change, and maps that differ; `follows`: a
-//! client that goes by them; `reads`: many keys at once; `transcripts`: the whole contract on the wire, asked of a server
+//! client that goes by them; `reads`: many keys at once; `moved`: such reads while maps change; `transcripts`: the whole contract on the wire, asked of a server
 //! that has none of the keys.
 mod death;
 mod faults;
 mod follows;
 mod keys;
 mod maps;
+mod moved;
 mod placed;
 mod reads;
 mod target;

@@ -163,7 +163,7 @@ pub const PEER_SESSIONS_MAX: usize = 4096;
 pub const PEER_HOLD_MS: u64 = 1500;
 /// How long connecting and proving the secret may take, milliseconds.
 pub const PEER_GREETING_MS: u64 = 2000;
-/// How long a server may take for an answer before its connection counts as lost, milliseconds.
+/// How long a server that is asked may answer nothing before its connection counts as lost, milliseconds.
 pub const PEER_ANSWER_MS: u64 = 10_000;
 /// The first and the longest pause between two attempts to reach a server, milliseconds.
 pub const PEER_PAUSE_MS_MIN: u64 = 100;

@@ -194,3 +194,43 @@ fn may_follow(present: &Topology, next: &Topology) -> Result<bool, String> {
     }
     Ok(is > was)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The map of this head with one server at this port, as a server shows it.
+    fn shown(head: &str, port: u16) -> Topology {
+        let server = format!("SERVER 1 client 127.0.0.1:{port} peer 127.0.0.1:2 up");
+        let last = if head.contains("groups 17") { 16 } else { 15 };
+        read_shown([head, &server, &format!("GROUPS 0-{last} servers 1")].into_iter()).unwrap()
+    }
+
+    #[test]
+    fn a_map_that_may_not_follow_is_refused_and_the_old_one_stays_in_force() {
+        let present = shown("CLUSTER shop version 5 groups 16 hash larder hash-tag braces", 1);
+        let following = Following::cluster(present, &[], Options::default());
+        let before = following.ring();
+        let fixed = Err("it has another group count, hash or hash tag, which are fixed for ever".to_owned());
+        for (head, expected) in [
+            (
+                "CLUSTER shop version 4 groups 16 hash larder hash-tag braces",
+                Err("it is older than version 5, which is in force".to_owned()),
+            ),
+            (
+                "CLUSTER shoe version 6 groups 16 hash larder hash-tag braces",
+                Err("it is of cluster shoe, and this is shop".to_owned()),
+            ),
+            ("CLUSTER shop version 6 groups 17 hash larder hash-tag braces", fixed.clone()),
+            ("CLUSTER shop version 6 groups 16 hash fastdht hash-tag braces", fixed.clone()),
+            ("CLUSTER shop version 6 groups 16 hash larder hash-tag none", fixed),
+            ("CLUSTER shop version 5 groups 16 hash larder hash-tag braces", Ok(false)),
+        ] {
+            assert_eq!(following.take(shown(head, 3)), expected, "{head}");
+            assert!(Arc::ptr_eq(&following.ring(), &before), "{head}: the old map stays");
+        }
+        let next = "CLUSTER shop version 6 groups 16 hash larder hash-tag braces";
+        assert_eq!(following.take(shown(next, 3)), Ok(true));
+        assert_eq!(following.ring().endpoints[0].address.port(), 3, "one that may follow is in force");
+    }
+}

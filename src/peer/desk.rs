@@ -89,7 +89,7 @@ impl Desk {
         let Some(link) = self.links.get_mut(&server) else { return Err("it is not in the map".into()) };
         let mut events = Vec::new();
         let was_up = link.is_up();
-        let result = link.receive(bytes, roster, &mut events);
+        let result = link.receive(bytes, roster, now_ms, &mut events);
         if link.is_up() && !was_up && roster.note(server, Health::Up) {
             log::info!("server {server} is up");
         }

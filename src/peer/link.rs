@@ -154,6 +154,8 @@ pub struct Link {
     started_bytes: usize,
     /// When the connection took bytes last.
     moved_ms: u64,
+    /// When the last answer came.
+    answered_ms: u64,
     flying: VecDeque<Letter>,
     /// What `queue` and `flying` hold.
     bytes: usize,
@@ -176,6 +178,7 @@ impl Link {
             queue: VecDeque::new(),
             started_bytes: 0,
             moved_ms: 0,
+            answered_ms: 0,
             flying: VecDeque::new(),
             bytes: 0,
             inbox: Vec::new(),
@@ -273,7 +276,13 @@ impl Link {
     ///
     /// # Errors
     /// Why the connection is to be closed.
-    pub fn receive(&mut self, bytes: &[u8], roster: &Roster, events: &mut Vec<Event>) -> Result<(), String> {
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        roster: &Roster,
+        now_ms: u64,
+        events: &mut Vec<Event>,
+    ) -> Result<(), String> {
         let mut inbox = std::mem::take(&mut self.inbox);
         inbox.extend_from_slice(bytes);
         let mut taken = 0;
@@ -285,6 +294,9 @@ impl Link {
                 Found::Whole(kind, body, length) => {
                     if let Err(why) = self.take(kind, body, roster, events) {
                         break Err(why);
+                    }
+                    if kind == Kind::Answer {
+                        self.answered_ms = now_ms;
                     }
                     taken += length;
                 }
@@ -389,9 +401,10 @@ impl Link {
         self.waits_since_ms().is_some_and(|since| now_ms.saturating_sub(since) >= PEER_ANSWER_MS)
     }
 
-    /// Since when the other side owes something: an answer, or to take the rest of a request.
+    /// Since when the other side owes something: an answer, or to take the rest of a request. Answers come one after the
+    /// other, so that a request owes nothing while those before it are answered.
     fn waits_since_ms(&self) -> Option<u64> {
-        let unanswered = self.flying.front().map(|letter| letter.sent_ms);
+        let unanswered = self.flying.front().map(|letter| letter.sent_ms.max(self.answered_ms));
         let untaken = (self.started_bytes > 0).then_some(self.moved_ms);
         [unanswered, untaken].into_iter().flatten().min()
     }

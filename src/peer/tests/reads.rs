@@ -107,6 +107,26 @@ fn a_long_answer_comes_in_several_and_nothing_overtakes_it() {
 }
 
 #[test]
+fn a_server_that_answers_bit_by_bit_is_waited_for_as_long_as_it_does() {
+    let mut pair = Pair::new();
+    pair.ask_many(0, &["large1", "large2", "large3", "large4", "large5"]);
+    pair.ask(5, &set("behind"));
+    pair.greet();
+    let sent = pair.sent(usize::MAX);
+    // The greeting and the first answer, the second, and what was asked behind them.
+    for (at, frames) in [2, 1, 1].into_iter().enumerate() {
+        pair.session.turn(if at == 0 { &sent } else { b"" }, frames, NOW, &pair.owner, &pair.answering);
+        pair.now_ms += PEER_ANSWER_MS - 1;
+        let said = pair.answered(usize::MAX);
+        pair.desk.receive(2, &said, &pair.asking, pair.now_ms).unwrap();
+        assert!(pair.desk.tick(&pair.asking, pair.now_ms).is_empty(), "it has just answered");
+        assert_eq!(pair.desk.deadline_ms(0), (at < 2).then_some(pair.now_ms + PEER_ANSWER_MS));
+    }
+    let slots: Vec<u64> = pair.answers().into_iter().map(|(slot, _)| slot).collect();
+    assert_eq!(slots, (0..6).collect::<Vec<u64>>());
+}
+
+#[test]
 fn a_key_whose_group_has_moved_is_asked_alone_elsewhere_and_the_others_are_answered() {
     let mut pair = Pair::new();
     pair.ask_many(0, &["a", "moved1", "b"]);
