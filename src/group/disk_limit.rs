@@ -17,6 +17,8 @@ const LOOK_MS: u64 = 200;
 const PRESSURE_BEGINS: u64 = 15;
 /// Items are given up until the files are filled to this part, sixteenths.
 const EVICTION_ENDS: u64 = 14;
+/// What a commit takes of the disk for each byte that was dirty, before it gives back what it replaces.
+const COMMIT_COSTS: u64 = 2;
 
 /// What `stats larder` says of the disk, bytes.
 #[derive(Debug, Default)]
@@ -62,7 +64,9 @@ fn judge(seen: &Seen, weight: Weight, dirty: u64, limit: u64, on_full: OnFull) -
     // Who gives items up for room does so also when it is others that fill the disk, and before what is dirty fills it.
     let (bound, coming) = match on_full {
         OnFull::Refuse => (limit, 0),
-        OnFull::Evict => (limit.min((taken + seen.available).saturating_sub(RESERVE_ROOM_BYTES)), dirty),
+        OnFull::Evict => {
+            (limit.min((taken + seen.available).saturating_sub(RESERVE_ROOM_BYTES)), dirty * COMMIT_COSTS)
+        }
     };
     let (taken, filled) = (taken + coming, seen.beside_groups + weight.filled + coming);
     let near = bound / 16 * PRESSURE_BEGINS;
@@ -136,8 +140,8 @@ mod tests {
             ("too full", [20, 141, 135, 500, 0], evict, Standing::Over, 15),
             ("others fill the disk", [20, 100, 100, 0, 0], evict, Standing::Over, 36),
             ("much is to be written", [20, 100, 100, 500, 39], refuse, Standing::Within, 0),
-            ("much is to be written", [20, 100, 100, 500, 39], evict, Standing::Near, 19),
-            ("more is to be written", [20, 100, 100, 500, 41], evict, Standing::Over, 21),
+            ("much is to be written", [20, 100, 100, 500, 19], evict, Standing::Near, 18),
+            ("more is to be written", [20, 100, 100, 500, 21], evict, Standing::Over, 22),
         ] {
             let seen = Seen { beside_groups: beside * MB, available: available * MB, total: 0 };
             let weight = Weight { allocated: allocated * MB, filled: filled * MB };
