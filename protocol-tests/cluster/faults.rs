@@ -137,7 +137,7 @@ fn nobody_without_the_secret_is_talked_to() {
         let mut answer = Vec::new();
         // It may close before it has read everything, which ends in a reset.
         let _ = stream.read_to_end(&mut answer);
-        assert!(answer.is_empty() || answer.starts_with(b"LP\x02\x06"), "{}", answer.escape_ascii());
+        assert!(answer.is_empty() || answer.starts_with(b"LP\x03\x06"), "{}", answer.escape_ascii());
     }
     cluster.kill(2);
     std::fs::write(cluster.path("other"), "another secret of theirs").unwrap();

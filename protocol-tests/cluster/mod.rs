@@ -12,6 +12,7 @@ mod maps;
 mod moved;
 mod placed;
 mod reads;
+mod slow_readers;
 mod target;
 mod transcripts;
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use larder::base::command::{Command, Op};
 use larder::base::lsn::Lsn;
 use larder::base::time::UnixMs;
-use larder::peer::{Answered, Facts, Owner, Question, Roster, Secret, Session};
+use larder::peer::{Answered, Facts, NotNow, Owner, Question, Roster, Secret, Session};
 use larder::proto;
 use larder::route::topology::{ServerId, Topology};
 
@@ -157,7 +157,7 @@ impl Owner for Shared {
         _: bool,
         now: UnixMs,
         parts: &mut Vec<u8>,
-    ) -> Option<Lsn> {
+    ) -> Result<Lsn, NotNow> {
         self.answer(question, now).into_part(parts)
     }
 

@@ -18,7 +18,7 @@ use crate::base::metrics::Histogram;
 use crate::base::time::{Clock, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
 use crate::dispatch::Dispatch;
-use crate::peer::{Answered, Owner, Question};
+use crate::peer::{Answered, NotNow, Owner, Question};
 use crate::proto::{self, Request, Step};
 
 /// One request in so many is sampled, on average.
@@ -320,7 +320,7 @@ impl Owner for Observed {
         is_first: bool,
         now: UnixMs,
         parts: &mut Vec<u8>,
-    ) -> Option<Lsn> {
+    ) -> Result<Lsn, NotNow> {
         self.dispatch.answer_part(asked, is_first, now, parts)
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::limits::{PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX};
+use super::limits::{PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX, SLOT_BYTES};
 use super::lsn::GroupId;
 
 /// A place in the replies of one connection that is filled later.
@@ -18,6 +18,31 @@ pub struct Place {
     pub group: GroupId,
 }
 
+/// How long the answer to a read may be: what whoever asks for it has room for. Only reads are held to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// All of it, bytes.
+    pub bytes: usize,
+    /// But for its first item, which is wanted whatever its length: nothing else is awaited.
+    pub is_sure: bool,
+}
+
+impl Room {
+    /// For an answer of one line.
+    pub const LINE: Room = Room { bytes: SLOT_BYTES, is_sure: true };
+
+    /// Whether there is room for an item, or an answer, of this many bytes.
+    pub fn takes(self, bytes: usize) -> bool {
+        self.is_sure || bytes <= self.bytes
+    }
+
+    /// What is left when so much of it is taken.
+    #[must_use]
+    pub fn without(self, bytes: usize) -> Room {
+        Room { bytes: self.bytes.saturating_sub(bytes), is_sure: self.is_sure && bytes == 0 }
+    }
+}
+
 /// One request for another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errand {
@@ -31,6 +56,8 @@ pub struct Errand {
     pub group: Option<GroupId>,
     /// The map that says so.
     pub map_version: u64,
+    /// How long its answer may be.
+    pub room: Room,
     /// The request in its canonical form: a line with what belongs to it, or a frame.
     pub request: Vec<u8>,
     /// What of the answer the client sees.
@@ -85,14 +112,15 @@ impl Errand {
             server,
             group,
             map_version,
+            room: Room::LINE,
             request: Vec::new(),
             shown,
             told,
         }
     }
 
-    /// Asks for one more key with those of this read, if there is room for it; whether there was. Its place is still to
-    /// be added.
+    /// Asks for one more key with those of this read, if the question takes it; whether it did. Its place is still to be
+    /// added, and counts as [`SLOT_BYTES`], which the answer may be longer by.
     pub fn join(&mut self, key: &[u8]) -> bool {
         let bytes = self.request.len() + 1 + key.len();
         if bytes > PEER_READ_BYTES_MAX || self.places.len() >= PEER_READ_KEYS_MAX {
@@ -105,7 +133,26 @@ impl Errand {
         self.request.push(b' ');
         self.request.extend_from_slice(key);
         self.request.extend_from_slice(b"\r\n");
+        self.room.bytes += SLOT_BYTES;
         true
+    }
+
+    /// Asks no more for so many of its first keys; a read of one key is left as it is.
+    pub fn drop_first(&mut self, count: usize) {
+        if count == 0 || count >= self.places.len() {
+            return;
+        }
+        let text = self.request.trim_ascii_end();
+        let mut spaces = (0..text.len()).filter(|at| text.get(*at) == Some(&b' '));
+        let (Some(verb_end), Some(dropped_end)) = (spaces.next(), spaces.nth(count - 1)) else { return };
+        self.request.drain(verb_end..dropped_end);
+        self.places.drain(..count);
+        if let [first, ..] = *self.places.as_slice() {
+            (self.slot, self.group) = (first.slot, Some(first.group));
+        }
+        if self.places.len() == 1 {
+            self.places.clear();
+        }
     }
 }
 
@@ -162,5 +209,32 @@ mod tests {
             assert_eq!(shown.answer(Bytes::from_static(answer.as_bytes())), seen, "{shown:?} {answer}");
             assert_eq!(shown.failure(Bytes::from_static(b"E\r\n")), unanswered, "{shown:?}");
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_read_is_a_read_of_the_rest() {
+        let place = |slot| Place { slot: Slot(slot), group: GroupId(slot as u16 + 40) };
+        for (dropped, slot, request, places) in [
+            (0, 0, "gets a bb c\r\n", vec![0, 1, 2]),
+            (1, 1, "gets bb c\r\n", vec![1, 2]),
+            (2, 2, "gets c\r\n", vec![]),
+            (3, 0, "gets a bb c\r\n", vec![0, 1, 2]),
+        ] {
+            let mut errand = Errand::new(1, Some(GroupId(40)), 1, Shown::Whole, Told::Line);
+            errand.request = b"gets a\r\n".to_vec();
+            for (key, slot) in [("bb", 1), ("c", 2)] {
+                assert!(errand.join(key.as_bytes()));
+                errand.places.push(place(slot));
+            }
+            errand.drop_first(dropped);
+            assert_eq!(String::from_utf8_lossy(&errand.request), request);
+            assert_eq!(errand.places, places.into_iter().map(place).collect::<Vec<Place>>());
+            assert_eq!((errand.slot, errand.group), (Slot(slot), Some(place(slot).group)));
+        }
+        let mut alone = Errand::new(1, Some(GroupId(40)), 1, Shown::Whole, Told::Line);
+        alone.request = b"get a\r\n".to_vec();
+        let before = alone.clone();
+        alone.drop_first(1);
+        assert_eq!(alone, before);
     }
 }

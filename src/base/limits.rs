@@ -56,9 +56,11 @@ pub const TLS_SESSIONS_MAX: usize = 4096;
 pub const CERTIFICATE_BYTES_MAX: usize = 1024 * 1024;
 /// A connection with this much unsent is not read further, bytes.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
-/// What a reply that another server is asked for counts as while it is awaited, bytes: a connection awaits at most
-/// [`OUTBOX_BYTES_MAX`] divided by this. Such replies may be as large as an item each.
+/// What a reply that another server is asked for counts as while it is awaited, bytes, at least: a connection awaits at
+/// most [`OUTBOX_BYTES_MAX`] divided by this. A read counts as what its answer may be long.
 pub const SLOT_BYTES: usize = 4 * 1024;
+/// The answer to a read may be as long as this part of what the outbox has left.
+pub const ROOM_SHARES: usize = 16;
 /// Values from this size on are kept and sent by reference, bytes; smaller ones are copied.
 pub const SHARED_BYTES_MIN: usize = 4 * 1024;
 /// What of a reply one datagram carries, bytes: memcached's. Its frame of 8 bytes comes on top.
@@ -159,6 +161,10 @@ pub const PEER_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PEER_WAITING_MAX: usize = 16 * 1024;
 /// Connections of other servers that one worker serves.
 pub const PEER_SESSIONS_MAX: usize = 4096;
+/// Connections of clients whose questions one session between servers puts off at a time.
+pub const PEER_PUT_OFF_MAX: usize = PEER_WAITING_MAX;
+/// Questions that were put off and are asked again at a time, of one client: they share the room for their answers.
+pub const PEER_ASKED_AGAIN_MAX: usize = 8;
 /// How long requests wait for a server that is not connected before it counts as down, milliseconds.
 pub const PEER_HOLD_MS: u64 = 1500;
 /// How long connecting and proving the secret may take, milliseconds.

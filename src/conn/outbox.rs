@@ -262,8 +262,8 @@ impl Outbox {
         (self.waiting.front().map_or(self.end, |part| part.start) - self.sent) as usize
     }
 
-    /// How many bytes have not left. A place that is not filled counts as [`SLOT_BYTES`](crate::base::limits::SLOT_BYTES), so that a full outbox bounds
-    /// their number too.
+    /// How many bytes have not left. A place that is not filled counts as what was said when it
+    /// was kept, so that a full outbox bounds their number too.
     pub fn unsent_bytes(&self) -> usize {
         (self.end - self.sent) as usize + self.ahead().map_or(0, Ahead::unsent_bytes)
     }

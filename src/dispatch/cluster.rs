@@ -10,15 +10,15 @@ use parking_lot::{Mutex, RwLock};
 
 use super::Dispatch;
 use super::follow::Sight;
-use crate::base::command::{Command, Get, Key, Keys, Op};
-use crate::base::errand::{Errand, Place, Shown, Told};
-use crate::base::limits::OUTBOX_BYTES_MAX;
+use crate::base::command::{Command, CountedAs, Get, Key, Keys, Op, Own};
+use crate::base::errand::{Errand, Place, Room, Shown, Told};
+use crate::base::limits::{OUTBOX_BYTES_MAX, SLOT_BYTES};
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::reply::{Denial, Reply, Sink};
 use crate::base::time::{Exptime, UnixMs};
 use crate::conn::{Ask, Backend, Outbox, Session, Verdict};
-use crate::group::{Asked, Group};
-use crate::peer::{Answered, Owner, Question, Roster, parts};
+use crate::group::{Asked, Group, peek};
+use crate::peer::{Answered, NotNow, Owner, Question, Roster, parts};
 use crate::proto::binary::{self, BinaryForm, Verb};
 use crate::proto::{self, ClassicForm, Form, Request, texts};
 use crate::route::topology::{ServerId, Topology};
@@ -136,6 +136,20 @@ fn owners(map: &Topology) -> impl Iterator<Item = u16> {
     map.groups().map(|group| map.coordinator(group).map_or(0, |server| server.id.get()))
 }
 
+/// How long the answer to this may be. What of it is not known before counts while it is awaited.
+fn room_for(command: &Command<'_>, out: &Outbox) -> Room {
+    match command {
+        Command::Read(..) | Command::Keyed(_, Op::Get(_)) => out.room(),
+        Command::Own(Own::Keys { .. }) => Room { bytes: OUTBOX_BYTES_MAX, is_sure: true },
+        _ => Room::LINE,
+    }
+}
+
+/// Whether this read leaves a trace that is seen: it must not be executed twice.
+fn leaves_trace(get: &Get) -> bool {
+    get.touch.is_some() || get.vivify.is_some() || get.counted_as == CountedAs::Meta
+}
+
 /// How the client of this request is told that there is no answer.
 fn told(form: &Form<'_>) -> Told {
     match form {
@@ -215,7 +229,7 @@ impl Dispatch {
         if let Some(errand) = known.filter(|_| get.touch.is_none())
             && errand.join(key)
         {
-            errand.places.push(Place { slot: out.reserve(), group });
+            errand.places.push(Place { slot: out.reserve(SLOT_BYTES), group });
             return Verdict::Done;
         }
         let request = Request { command: Command::Read(Keys(key), *get), form: *form };
@@ -294,7 +308,8 @@ impl Dispatch {
             out.seal(Lsn::ZERO);
             return Verdict::Done;
         }
-        errand.slot = out.reserve();
+        errand.room = room_for(&request.command, out);
+        errand.slot = out.reserve(errand.room.bytes + errand.request.len());
         ask.session.errands.push(errand);
         Verdict::Done
     }
@@ -321,6 +336,14 @@ impl Dispatch {
 
 impl Owner for Dispatch {
     fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered {
+        let read = read_of(&question.request.command);
+        if let Some((key, get)) = read
+            && !question.room.is_sure
+            && !question.room.takes(self.value_bytes(key, leaves_trace(get), now))
+        {
+            return Answered::NotNow(NotNow::TooLong);
+        }
+        let is_read = read.is_some_and(|(_, get)| !leaves_trace(get));
         let mut session = Session { is_peer: true, authenticated: true, ..Session::default() };
         let mut ask = Ask { now, resume: 0, session: &mut session };
         let mut out = Outbox::default();
@@ -328,6 +351,9 @@ impl Owner for Dispatch {
             match Backend::execute(self, &question.request, &mut ask, &mut out) {
                 Verdict::Done => {
                     let (text, lsn) = out.into_reply();
+                    if is_read && !question.room.takes(text.len()) {
+                        return Answered::NotNow(NotNow::TooLong);
+                    }
                     return Answered::Said(text, lsn);
                 }
                 Verdict::Elsewhere { server, map_version } => {
@@ -335,7 +361,7 @@ impl Owner for Dispatch {
                 }
                 // Only a listing of keys pauses, which is bounded.
                 Verdict::Paused { resume } if out.unsent_bytes() < OUTBOX_BYTES_MAX => ask.resume = resume,
-                _ => return Answered::Busy,
+                _ => return Answered::NotNow(NotNow::Busy),
             }
         }
     }
@@ -347,40 +373,73 @@ impl Owner for Dispatch {
         is_first: bool,
         now: UnixMs,
         parts: &mut Vec<u8>,
-    ) -> Option<Lsn> {
+    ) -> Result<Lsn, NotNow> {
         let (Command::Read(_, get), form) = (&question.request.command, &question.request.form) else {
-            return None;
+            return Err(NotNow::Busy);
         };
         let id = self.placement.group(name);
-        let cluster = self.cluster.as_ref()?;
-        let (owner, map_version) = cluster.owner(id)?;
+        let cluster = self.cluster.as_ref().ok_or(NotNow::Busy)?;
+        let (owner, map_version) = cluster.owner(id).ok_or(NotNow::Busy)?;
         if owner != cluster.own.get() {
             parts::put_not_mine(owner, map_version, parts);
-            return Some(Lsn::ZERO);
+            return Ok(Lsn::ZERO);
         }
         let (key, op) = (Key::plain(name), Op::Get(*get));
         let asked = Asked { key: &key, op: &op, now, may_wait: is_first };
-        let (mut is_denied, mut sight) = (false, Sight::NotFound);
+        let (mut is_denied, mut is_taken, mut sight) = (false, true, Sight::NotFound);
         let before = parts.len();
         let begun = parts::begin(parts);
-        let group = self.groups.get(usize::from(id.0))?;
+        let group = self.groups.get(usize::from(id.0)).ok_or(NotNow::Busy)?;
         let submitted = group.submit(&asked, |reply| {
             is_denied = matches!(reply, Reply::Denied(_));
+            is_taken = question.room.takes(value_bytes(reply));
             sight = Sight::of(reply);
-            proto::encode_reply(form, &key, reply, parts);
+            if is_taken {
+                proto::encode_reply(form, &key, reply, parts);
+            }
         });
-        let Ok(lsn) = submitted else {
-            parts.truncate(before);
-            return None;
+        let lsn = match submitted {
+            Ok(lsn) if is_taken => lsn,
+            other => {
+                parts.truncate(before);
+                return Err(if other.is_ok() { NotNow::TooLong } else { NotNow::Busy });
+            }
         };
         parts::end(begun, is_denied, parts);
         if self.is_followed() {
             self.tell(group, &asked, form, None, sight, 0);
         }
-        Some(lsn)
+        Ok(lsn)
     }
 
     fn peer_limits(&self) -> &proto::Limits {
         &self.limits
     }
+}
+
+impl Dispatch {
+    /// How long the value of a key is, bytes, before it is read; 0 when there is none, or it cannot be read, or it is not
+    /// in memory and need not be `known`.
+    fn value_bytes(&self, key: &[u8], known: bool, now: UnixMs) -> usize {
+        let Some(group) = self.groups.get(usize::from(self.placement.group(key).0)) else { return 0 };
+        let peek = if known { group.peek(key, now).ok() } else { Some(group.peek_memory(key, now)) };
+        match peek.map(|peek| peek.sight) {
+            Some(peek::Sight::Item(facts)) => facts.value_bytes,
+            _ => 0,
+        }
+    }
+}
+
+/// What a request reads, if it reads one key.
+fn read_of<'a>(command: &'a Command<'_>) -> Option<(&'a [u8], &'a Get)> {
+    match command {
+        Command::Read(keys, get) => keys.split_first().map(|(key, _)| (key, get)),
+        Command::Keyed(key, Op::Get(get)) => Some((&key.bytes, get)),
+        _ => None,
+    }
+}
+
+/// How long the value in this reply is.
+fn value_bytes(reply: &Reply<'_>) -> usize {
+    if let Reply::Hit(hit) = reply { hit.item.value.bytes().len() } else { 0 }
 }

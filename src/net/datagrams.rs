@@ -14,9 +14,9 @@ use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::listener::bind_fault_kind;
-use crate::base::errand::Errand;
+use crate::base::errand::{Errand, Room};
 use crate::base::fault::Fault;
-use crate::base::limits::{DATAGRAMS_HELD_MAX, READ_BYTES, TURN_DATAGRAMS_MAX};
+use crate::base::limits::{DATAGRAM_REPLY_BYTES_MAX, DATAGRAMS_HELD_MAX, READ_BYTES, TURN_DATAGRAMS_MAX};
 use crate::base::lsn::Lsn;
 use crate::base::time::UnixMs;
 use crate::conn::Backend;
@@ -28,6 +28,8 @@ use crate::proto::datagram;
 /// Tokens from here on, up to those of other servers, are UDP sockets; those of clients are below. So are the keys of
 /// conversations that ask other servers.
 const FIRST_TOKEN: usize = 1 << 39;
+/// Their numbers are from here on, and those of connections below.
+const FIRST_ID: u64 = 1 << 63;
 /// See [`FIRST_TOKEN`].
 const LAST_TOKEN: usize = (1 << 40) - 1;
 /// How soon a parked request is tried again.
@@ -82,7 +84,7 @@ struct Held {
     port: usize,
     sender: SocketAddr,
     asked_bytes: usize,
-    /// Never given twice.
+    /// Never given twice, and to no connection.
     id: u64,
 }
 
@@ -117,7 +119,7 @@ impl Datagrams {
         Ok(Datagrams {
             ports,
             held: Slab::new(),
-            next_id: 0,
+            next_id: FIRST_ID,
             allowance: Allowance::default(),
             told_s: 0,
             traffic,
@@ -208,7 +210,7 @@ impl Datagrams {
         held.conversation.note_pinned(backend);
         let id = held.id;
         let asker = Asker { key: FIRST_TOKEN + self.held.insert(held), id };
-        errands.extend(asked.into_iter().map(|errand| (asker, errand)));
+        errands.extend(asked.into_iter().map(|errand| (asker, without_waiting(errand))));
     }
 
     /// Fills the place of another server's answer, if anybody still waits for it.
@@ -267,4 +269,10 @@ impl Datagrams {
             }
         });
     }
+}
+
+/// A reply to a datagram leaves whole or not at all, so that it never has more room later than it has now.
+fn without_waiting(mut errand: Errand) -> Errand {
+    errand.room = Room { bytes: errand.room.bytes.max(DATAGRAM_REPLY_BYTES_MAX), is_sure: true };
+    errand
 }

@@ -17,6 +17,7 @@ use crate::base::errand::Errand;
 use crate::base::limits::{PEER_SESSIONS_MAX, READ_BYTES};
 use crate::base::lsn::Lsn;
 use crate::base::time::UnixMs;
+use crate::conn::Outbox;
 use crate::peer::link::SLICES_MAX;
 use crate::peer::session::Progress;
 use crate::peer::{Answer, Asker, Desk, Owner, Roster, Session};
@@ -70,6 +71,8 @@ pub(super) struct Peers {
     /// Sessions to serve in the next turn though no event names them.
     active: Vec<usize>,
     is_parked: bool,
+    /// Something was asked behind the last turn.
+    is_asked_late: bool,
     scratch: Vec<u8>,
     began: Instant,
 }
@@ -86,6 +89,7 @@ impl Peers {
             sessions: Slab::new(),
             active: Vec::new(),
             is_parked: false,
+            is_asked_late: false,
             scratch: vec![0; READ_BYTES],
             began: Instant::now(),
         }
@@ -111,6 +115,37 @@ impl Peers {
         self.renew();
         let now_ns = self.now_ns();
         self.desk.take(asker, errand, now_ns);
+    }
+
+    /// Whether anything that clients have asked was put off.
+    pub(super) fn has_held(&self) -> bool {
+        self.desk.has_held()
+    }
+
+    /// The clients of whose requests some were put off in this turn.
+    pub(super) fn take_stopped(&mut self) -> Vec<Asker> {
+        self.desk.take_stopped()
+    }
+
+    /// Asks again for what was put off of a client's, if there is room for it among its replies.
+    pub(super) fn ask_again(&mut self, asker: Asker, outbox: &Outbox) {
+        if let Some(room) = self.desk.next_held(asker).and_then(|slot| outbox.room_at(slot)) {
+            let now_ms = self.now_ms();
+            self.desk.go_on(asker, room, now_ms);
+            self.is_asked_late = true;
+        }
+    }
+
+    /// A client is gone.
+    pub(super) fn forget(&mut self, asker: Asker) {
+        self.desk.forget(asker);
+    }
+
+    /// A client will not have more room than it had.
+    pub(super) fn give_up(&mut self, asker: Asker) {
+        let now_ms = self.now_ms();
+        self.desk.give_up(asker, now_ms);
+        self.is_asked_late = true;
     }
 
     /// Takes the servers that a new map names.
@@ -196,7 +231,7 @@ impl Peers {
         owner: &impl Owner,
     ) -> Vec<Answer> {
         self.renew();
-        self.is_parked = false;
+        (self.is_parked, self.is_asked_late) = (false, false);
         for key in std::mem::take(&mut self.active) {
             if let Some(socket) = self.sessions.get_mut(key) {
                 socket.is_queued = false;
@@ -250,7 +285,7 @@ impl Peers {
         if !self.active.is_empty() {
             return Some(if self.is_parked { PARKED_PAUSE } else { Duration::ZERO });
         }
-        if self.links.values().any(|link| link.is_readable && link.is_connected) {
+        if self.is_asked_late || self.links.values().any(|link| link.is_readable && link.is_connected) {
             return Some(Duration::ZERO);
         }
         let now_ms = self.now_ms();

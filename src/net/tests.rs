@@ -18,7 +18,7 @@ use crate::base::reply::Sink;
 use crate::base::time::{Clock, UnixMs};
 use crate::conn::registry::{Registry, Traffic};
 use crate::conn::{Ask, Backend, Outbox, Verdict};
-use crate::peer::{Answered, Owner, Question};
+use crate::peer::{Answered, NotNow, Owner, Question};
 use crate::proto::{Limits, Request, Step};
 
 const BEGIN_S: u64 = 1_700_000_000;
@@ -57,7 +57,7 @@ impl Backend for Scripted {
         match key.trim_ascii() {
             b"busy" => return Verdict::Parked { resume: 0 },
             b"unsafe" => lsn = Lsn(1),
-            b"elsewhere" => _ = out.reserve(),
+            b"elsewhere" => _ = out.reserve(1),
             b"large" => out.put(&vec![b'v'; OUTBOX_BYTES_MAX]),
             _ => {}
         }
@@ -91,11 +91,17 @@ impl Backend for Scripted {
 
 impl Owner for Scripted {
     fn answer(&self, _: &Question<'_>, _: UnixMs) -> Answered {
-        Answered::Busy
+        Answered::NotNow(NotNow::Busy)
     }
 
-    fn answer_part(&self, _: (&Question<'_>, &[u8]), _: bool, _: UnixMs, _: &mut Vec<u8>) -> Option<Lsn> {
-        None
+    fn answer_part(
+        &self,
+        _: (&Question<'_>, &[u8]),
+        _: bool,
+        _: UnixMs,
+        _: &mut Vec<u8>,
+    ) -> Result<Lsn, NotNow> {
+        Err(NotNow::Busy)
     }
 
     fn peer_limits(&self) -> &Limits {

@@ -330,7 +330,9 @@ impl<B: Backend + Owner> Worker<B> {
         let Some(others) = &mut self.others else { return };
         let share = self.settings.turn_requests;
         let answers = others.turn(self.poll.registry(), now, share, &*self.backend);
+        let stopped = others.take_stopped();
         let mut filled: Vec<usize> = answers.into_iter().filter_map(|answer| self.fill(answer)).collect();
+        filled.extend(stopped.into_iter().filter_map(|asker| self.note_put_off(asker)));
         filled.sort_unstable();
         filled.dedup();
         filled.into_iter().for_each(|key| self.send(key));
@@ -349,6 +351,25 @@ impl<B: Backend + Owner> Worker<B> {
         }
         peer.connection.outbox.fill(slot, outcome);
         Some(asker.key)
+    }
+
+    /// Some of what a client has asked other servers was put off: where the client is, if it is there and can wait.
+    fn note_put_off(&mut self, asker: Asker) -> Option<usize> {
+        let is_datagram = Datagrams::owns(asker.key);
+        let is_there = self.peers.get(asker.key).is_some_and(|peer| peer.connection.session.id == asker.id);
+        match &mut self.others {
+            Some(others) if is_datagram => others.give_up(asker),
+            Some(others) if !is_there => others.forget(asker),
+            _ => return Some(asker.key),
+        }
+        None
+    }
+
+    /// Has what was put off asked again when there is room for it.
+    fn ask_again(&mut self, key: usize) {
+        if let (Some(peer), Some(others)) = (self.peers.get(key), &mut self.others) {
+            others.ask_again(Asker { key, id: peer.connection.session.id }, &peer.connection.outbox);
+        }
     }
 
     /// Lets whoever has something to tell this watcher wake this worker.
@@ -402,6 +423,9 @@ impl<B: Backend + Owner> Worker<B> {
         if peer.connection.outbox.is_empty() && peer.progress == Progress::Closing {
             let reason = if peer.connection.is_refused() { Reason::Error } else { Reason::Normal };
             return self.close(key, reason);
+        }
+        if self.others.as_ref().is_some_and(|others| others.has_held()) {
+            self.ask_again(key);
         }
         self.schedule(key);
     }
@@ -501,6 +525,9 @@ impl<B: Backend + Owner> Worker<B> {
         if self.registry.watchers.want(Kinds::CONNECTIONS) {
             let closed = Event::Closed { address: &peer.entry.address, reason: reason.name() };
             self.registry.watchers.tell(&closed, self.clock.now(), peer.connection.session.id);
+        }
+        if let Some(others) = &mut self.others {
+            others.forget(Asker { key, id: peer.connection.session.id });
         }
         let _ = self.poll.registry().deregister(peer.stream.source());
         self.registry.leave(peer.connection.session.id);

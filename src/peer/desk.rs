@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::held::Held;
 use super::link::{Event, Link, Why};
 use super::roster::{End, Health, Roster};
-use crate::base::errand::{Errand, Outcome, Slot, Told};
+use crate::base::errand::{Errand, Outcome, Room, Slot, Told};
 use crate::proto::binary::{self, Refusal, Status};
 
 /// The connection that waits for an answer.
@@ -23,6 +24,8 @@ pub struct Asker {
 pub struct Task {
     /// Who waits for it.
     pub asker: Asker,
+    /// Its number among all that was asked here.
+    pub number: u64,
     /// What is asked.
     pub errand: Errand,
     /// How many of the errand's places are filled.
@@ -53,6 +56,11 @@ pub struct Answer {
 pub struct Desk {
     links: BTreeMap<u16, Link>,
     answers: Vec<Answer>,
+    next_number: u64,
+    /// By the numbers of the connections, those of whose requests some were put off.
+    held: BTreeMap<u64, Held>,
+    /// Whose are put off since somebody was told.
+    stopped: Vec<Asker>,
 }
 
 impl Desk {
@@ -73,7 +81,51 @@ impl Desk {
 
     /// Takes an errand of this connection.
     pub fn take(&mut self, asker: Asker, errand: Errand, now_ns: u64) {
-        self.send(Task { asker, errand, filled: 0, is_retried: false, began_ns: now_ns }, now_ns / 1_000_000);
+        let number = self.next_number;
+        self.next_number += 1;
+        let task = Task { asker, number, errand, filled: 0, is_retried: false, began_ns: now_ns };
+        match self.held.get_mut(&asker.id) {
+            Some(held) => held.put(task),
+            None => self.send(task, now_ns / 1_000_000),
+        }
+    }
+
+    /// Whether anybody's requests are put off.
+    pub fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Those whose requests were put off since this was asked last: for each it is to be asked again when there is room,
+    /// or it is to be forgotten or given up.
+    pub fn take_stopped(&mut self) -> Vec<Asker> {
+        std::mem::take(&mut self.stopped)
+    }
+
+    /// Which place of this connection's replies is to be asked for next of those that were put off; none while some are.
+    pub fn next_held(&mut self, asker: Asker) -> Option<Slot> {
+        let held = self.held.get(&asker.id)?;
+        let next = held.next_slot();
+        if held.is_over() {
+            self.held.remove(&asker.id);
+        }
+        next
+    }
+
+    /// Asks for it and some behind it: there is this much room for the answers.
+    pub fn go_on(&mut self, asker: Asker, room: Room, now_ms: u64) {
+        let tasks = self.held.get_mut(&asker.id).map(|held| held.take_some(room)).unwrap_or_default();
+        tasks.into_iter().for_each(|task| self.send(task, now_ms));
+    }
+
+    /// The connection is gone: what was put off is asked no more.
+    pub fn forget(&mut self, asker: Asker) {
+        self.held.remove(&asker.id);
+    }
+
+    /// There will never be more room: what was put off is answered so.
+    pub fn give_up(&mut self, asker: Asker, now_ms: u64) {
+        let tasks = self.held.remove(&asker.id).map(Held::take_all).unwrap_or_default();
+        self.conclude(tasks.into_iter().map(|task| Event::Failed(task, Why::Long)).collect(), now_ms);
     }
 
     /// The connection to a server.
@@ -104,6 +156,9 @@ impl Desk {
             log::debug!("the connection to server {server} is lost: {why}");
             link.lost(why, now_ms, &mut events);
         }
+        // The next connection knows nothing of what was put off, and would let pass what was asked behind it.
+        let held = self.held.values_mut().flat_map(|held| held.take_of(server));
+        events.extend(held.map(|task| Event::Failed(task, Why::Down)));
         self.conclude(events, now_ms);
         self.note_down(server, roster, now_ms);
     }
@@ -161,6 +216,7 @@ impl Desk {
         for event in events {
             match event {
                 Event::Said(task, text) => {
+                    self.settle(&task, true);
                     let outcome = match task.errand.shown.answer(text) {
                         Outcome::Missing(line) => {
                             Outcome::Missing(told(&task.errand, Status::Internal, line))
@@ -172,10 +228,16 @@ impl Desk {
                 Event::Part { asker, began_ns, slot, outcome } => {
                     self.answers.push(Answer { asker, slot, outcome, began_ns, end: End::Answered });
                 }
+                Event::Whole(task) => self.settle(&task, true),
+                Event::PutOff(task) => {
+                    self.stopped.push(task.asker);
+                    self.held.entry(task.asker.id).or_default().put_off(task);
+                }
                 Event::Failed(task, why) => {
+                    self.settle(&task, why != Why::Full);
                     let end = match why {
                         Why::Down => End::Down,
-                        Why::Full => End::Full,
+                        Why::Full | Why::Long => End::Full,
                         Why::Unknown => End::Unknown,
                     };
                     self.fail(&task, &failure(&task, why), end);
@@ -187,11 +249,19 @@ impl Desk {
         }
     }
 
+    /// A request is answered: if it was put off before, the next one may be asked.
+    fn settle(&mut self, task: &Task, is_answered: bool) {
+        if let Some(held) = self.held.get_mut(&task.asker.id) {
+            held.settle(task, is_answered);
+        }
+    }
+
     /// A server has said that the group is another's: that one is asked, once, when the map that says so is newer.
     fn ask_elsewhere(&mut self, mut task: Task, owner: u16, map_version: u64, now_ms: u64) {
         let errand = &mut task.errand;
         if task.is_retried || map_version <= errand.map_version || !self.links.contains_key(&owner) {
             let text = disagreement(errand, owner, map_version);
+            self.settle(&task, true);
             return self.fail(&task, &text, End::Disagreed);
         }
         (errand.server, errand.map_version, task.is_retried) = (owner, map_version, true);
@@ -238,6 +308,7 @@ fn failure(task: &Task, why: Why) -> String {
     match why {
         Why::Down => format!("{place} is down"),
         Why::Full => format!("{place} has too much to do"),
+        Why::Long => format!("{place} has a longer answer than fits"),
         Why::Unknown => format!("outcome unknown: {place} did not answer"),
     }
 }

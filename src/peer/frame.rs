@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 
+use crate::base::errand::Room;
 use crate::base::lsn::GroupId;
 
 /// The head of every frame, bytes.
 pub const HEAD_BYTES: usize = 16;
 const MAGIC: [u8; 2] = *b"LP";
 /// The version of the format, and the only one that is understood.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// What stands for the whole store instead of a group.
 const NO_GROUP: u16 = u16::MAX;
 /// A question before its text, bytes.
-const QUESTION_BYTES: usize = 18;
+const QUESTION_BYTES: usize = 39;
 /// An answer before its text, bytes.
 const ANSWER_BYTES: usize = 19;
 
@@ -50,8 +51,14 @@ pub enum Found<'a> {
 /// A request in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
-    /// Its number on this connection; answers come in the same order.
+    /// Its number, which rises; answers come in the same order.
     pub sequence: u64,
+    /// The client that asks: what one has asked is answered in order, also when some of it is put off.
+    pub client: u64,
+    /// The questions before this number are known to be answered.
+    pub heard: u64,
+    /// How long its answer may be.
+    pub room: Room,
     /// The map of who asks.
     pub map_version: u64,
     /// The group by that map; `None` for the whole store.
@@ -70,6 +77,9 @@ pub enum Status {
         /// No key is left to be answered.
         is_last: bool,
     },
+    /// Its text is the answers to the first of many keys, if any. For the rest there was no room, or for what the same
+    /// client had asked before: nothing more was executed, nor will be until the client's questions are asked again.
+    PutOff,
     /// The group is another server's: nothing was executed.
     NotMine {
         /// Whose it is, by number.
@@ -136,9 +146,14 @@ pub fn find(bytes: &[u8], body_bytes_max: usize) -> Found<'_> {
 impl<'a> Question<'a> {
     /// Writes it as a frame.
     pub fn put(&self, out: &mut Vec<u8>) {
-        let group = self.group.map_or(NO_GROUP, |group| group.0);
-        let (sequence, version) = (self.sequence.to_le_bytes(), self.map_version.to_le_bytes());
-        put(Kind::Question, &[&sequence, &version, &group.to_le_bytes(), self.text], out);
+        let group = self.group.map_or(NO_GROUP, |group| group.0).to_le_bytes();
+        let [sequence, version, client, heard] =
+            [self.sequence, self.map_version, self.client, self.heard].map(u64::to_le_bytes);
+        let room_bytes = u32::try_from(self.room.bytes).unwrap_or(u32::MAX).to_le_bytes();
+        let is_sure = [u8::from(self.room.is_sure)];
+        let body: [&[u8]; 8] =
+            [&sequence, &version, &group, &client, &heard, &room_bytes, &is_sure, self.text];
+        put(Kind::Question, &body, out);
     }
 
     /// Reads it from a frame's body.
@@ -147,7 +162,15 @@ impl<'a> Question<'a> {
         let mut fields = Fields(fixed);
         let (sequence, map_version) = (fields.u64()?, fields.u64()?);
         let group = Some(fields.u16()?).filter(|group| *group != NO_GROUP).map(GroupId);
-        Some(Question { sequence, map_version, group, text })
+        let (client, heard) = (fields.u64()?, fields.u64()?);
+        let bytes = usize::try_from(fields.u32()?).ok()?;
+        let is_sure = match fields.u8()? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        let room = Room { bytes, is_sure };
+        Some(Question { sequence, client, heard, room, map_version, group, text })
     }
 }
 
@@ -158,6 +181,7 @@ impl<'a> Reply<'a> {
             Status::Said => (0_u8, 0_u16, 0_u64),
             Status::NotMine { owner, map_version } => (1, owner, map_version),
             Status::Parts { is_last } => (if is_last { 3 } else { 2 }, 0, 0),
+            Status::PutOff => (4, 0, 0),
         };
         let (sequence, owner, version) =
             (self.sequence.to_le_bytes(), owner.to_le_bytes(), version.to_le_bytes());
@@ -175,6 +199,7 @@ impl<'a> Reply<'a> {
             1 => Status::NotMine { owner, map_version },
             2 => Status::Parts { is_last: false },
             3 => Status::Parts { is_last: true },
+            4 => Status::PutOff,
             _ => return None,
         };
         Some(Reply { sequence, status, text })
@@ -202,6 +227,10 @@ impl<'a> Fields<'a> {
 
     pub(super) fn u16(&mut self) -> Option<u16> {
         self.take().map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
     }
 
     pub(super) fn u64(&mut self) -> Option<u64> {

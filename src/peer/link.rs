@@ -16,8 +16,8 @@ use super::parts::Part;
 use super::roster::Roster;
 use crate::base::errand::{Errand, Outcome, Place, Slot};
 use crate::base::limits::{
-    PEER_ANSWER_MS, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS, PEER_HOLD_MS,
-    PEER_PAUSE_MS_MAX, PEER_PAUSE_MS_MIN, PEER_WAITING_BYTES_MAX, PEER_WAITING_MAX,
+    KEPT_BUFFER_BYTES, PEER_ANSWER_MS, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS,
+    PEER_HOLD_MS, PEER_PAUSE_MS_MAX, PEER_PAUSE_MS_MIN, PEER_WAITING_BYTES_MAX, PEER_WAITING_MAX,
 };
 
 /// The most slices handed to one `writev`.
@@ -48,12 +48,7 @@ impl Letter {
     ///
     /// # Errors
     /// What cannot be such answers.
-    fn take_parts(
-        &mut self,
-        mut parts: Bytes,
-        is_last: bool,
-        events: &mut Vec<Event>,
-    ) -> Result<(), &'static str> {
+    fn take_parts(&mut self, mut parts: Bytes, events: &mut Vec<Event>) -> Result<(), &'static str> {
         while !parts.is_empty() {
             let part = Part::take(&mut parts).ok_or("it sent a part that cannot be understood")?;
             let task = &mut self.task;
@@ -70,8 +65,12 @@ impl Letter {
             });
             self.task.filled += 1;
         }
-        let is_whole = self.task.filled == self.task.errand.places.len();
-        if is_last == is_whole { Ok(()) } else { Err("it answers another number of keys") }
+        Ok(())
+    }
+
+    /// Whether all of its keys are answered.
+    fn is_whole(&self) -> bool {
+        self.task.filled == self.task.errand.places.len()
     }
 
     /// The question for one of its keys alone.
@@ -84,6 +83,7 @@ impl Letter {
         (errand.slot, errand.request) = (place.slot, [verb, b" ", key, b"\r\n"].concat());
         Some(Task {
             asker: self.task.asker,
+            number: self.task.number,
             errand,
             filled: 0,
             is_retried: false,
@@ -91,13 +91,14 @@ impl Letter {
         })
     }
 
-    /// The request, to be sent elsewhere.
+    /// The request, to be sent again or elsewhere: without the keys that are answered.
     fn taken_back(mut self) -> Task {
         if let Found::Whole(_, body, _) = find(&self.frame, PEER_FRAME_BYTES_MAX)
             && let Some(question) = Question::read(body)
         {
             self.task.errand.request = question.text.to_vec();
         }
+        self.task.errand.drop_first(std::mem::take(&mut self.task.filled));
         self.task
     }
 }
@@ -109,6 +110,8 @@ pub enum Why {
     Down,
     /// Too much waits for it; nothing was sent.
     Full,
+    /// The answer is longer than whoever asks can ever take.
+    Long,
     /// It was sent, and whether it was executed is not known.
     Unknown,
 }
@@ -129,6 +132,10 @@ pub enum Event {
         /// What it is.
         outcome: Outcome,
     },
+    /// All of its keys are answered, or asked elsewhere.
+    Whole(Task),
+    /// There was no room for the answer, or for an earlier one of the same client. It is to be asked again.
+    PutOff(Task),
     /// The server does not have the group.
     NotMine {
         /// The request.
@@ -161,6 +168,8 @@ pub struct Link {
     bytes: usize,
     inbox: Vec<u8>,
     next_sequence: u64,
+    /// What was asked before this is answered.
+    heard: u64,
     /// Since when it is not connected though it is wanted.
     missed_ms: Option<u64>,
     pause_ms: u64,
@@ -183,6 +192,7 @@ impl Link {
             bytes: 0,
             inbox: Vec::new(),
             next_sequence: 0,
+            heard: 0,
             missed_ms: None,
             pause_ms: PEER_PAUSE_MS_MIN,
             trouble: None,
@@ -201,10 +211,10 @@ impl Link {
         }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let errand = &task.errand;
+        let Errand { map_version, group, room, ref request, .. } = task.errand;
+        let (client, heard) = (task.asker.id, self.heard);
         let mut frame = Vec::new();
-        let (map_version, group) = (errand.map_version, errand.group);
-        Question { sequence, map_version, group, text: &errand.request }.put(&mut frame);
+        Question { sequence, client, heard, room, map_version, group, text: request }.put(&mut frame);
         // It is in the frame, and need not be held twice.
         task.errand.request = Vec::new();
         if !matches!(self.state, State::Up) {
@@ -303,7 +313,9 @@ impl Link {
             }
         };
         inbox.drain(..taken);
-        self.inbox = inbox;
+        if !inbox.is_empty() || inbox.capacity() <= KEPT_BUFFER_BYTES {
+            self.inbox = inbox;
+        }
         result
     }
 
@@ -340,24 +352,35 @@ impl Link {
         let is_next = |letter: &&mut Letter| letter.sequence == reply.sequence;
         let letter = self.flying.front_mut().filter(is_next).ok_or("it answers out of order")?;
         let is_of_many = !letter.task.errand.places.is_empty();
-        if is_of_many != matches!(reply.status, Status::Parts { .. }) {
-            return Err("it answers many keys as one, or one as many");
-        }
-        if let Status::Parts { is_last } = reply.status {
-            letter.take_parts(reply.bytes(), is_last, events)?;
-            if !is_last {
-                return Ok(());
+        match reply.status {
+            Status::Parts { .. } if is_of_many => letter.take_parts(reply.bytes(), events)?,
+            Status::PutOff if is_of_many || reply.text.is_empty() => {
+                letter.take_parts(reply.bytes(), events)?;
             }
+            Status::Said | Status::NotMine { .. } if !is_of_many => {}
+            _ => return Err("it answers many keys as one, or one as many"),
+        }
+        match reply.status {
+            Status::Parts { is_last } if is_last != letter.is_whole() => {
+                return Err("it answers another number of keys");
+            }
+            Status::PutOff if is_of_many && letter.is_whole() => {
+                return Err("it puts off what it has answered");
+            }
+            Status::Parts { is_last: false } => return Ok(()),
+            _ => {}
         }
         let Some(letter) = self.flying.pop_front() else { return Ok(()) };
         self.bytes -= letter.frame.len();
-        match reply.status {
-            Status::Said => events.push(Event::Said(letter.task, reply.bytes())),
-            Status::Parts { .. } => {}
+        self.heard = reply.sequence + 1;
+        events.push(match reply.status {
+            Status::Said => Event::Said(letter.task, reply.bytes()),
+            Status::Parts { .. } => Event::Whole(letter.task),
+            Status::PutOff => Event::PutOff(letter.taken_back()),
             Status::NotMine { owner, map_version } => {
-                events.push(Event::NotMine { task: letter.taken_back(), owner, map_version });
+                Event::NotMine { task: letter.taken_back(), owner, map_version }
             }
-        }
+        });
         Ok(())
     }
 

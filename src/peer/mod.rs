@@ -9,13 +9,16 @@
 //! Invariants: no socket; the time comes in. Until both sides have proved the secret nothing but the greeting is
 //! accepted. What was sent and not answered is *unknown* and never sent again. Requests of one connection to one server
 //! stay in order, also when they are sent on or the connection between the servers is made anew. A server that does not
-//! have a group says so and asks nobody: one hop, at most one second try.
+//! have a group says so and asks nobody: one hop, at most one second try. A client that does not read its replies costs the
+//! server that it has asked no more than an outbox and an item: reads say how much room there is, and what there is none for
+//! is put off by whoever answers, with all that the client asks behind it ([`held`]).
 //!
 //! Start reading at [`desk::Desk::take`], then [`session::Session::turn`].
 
 pub mod desk;
 pub mod frame;
 pub mod greeting;
+mod held;
 pub mod link;
 pub mod parts;
 pub mod roster;
@@ -25,4 +28,4 @@ mod tests;
 
 pub use desk::{Answer, Asker, Desk};
 pub use roster::{End, Facts, Figures, Roster, Secret};
-pub use session::{Answered, Owner, Question, Session};
+pub use session::{Answered, NotNow, Owner, Question, Session};

@@ -1,7 +1,7 @@
 //! The answering side: frames in, requests to their owner, frames out.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 
 use super::frame::{Found, Kind, Question as Frame, Reply, Status, find, put};
@@ -9,9 +9,10 @@ use super::greeting::Answering;
 use super::parts;
 use super::roster::Roster;
 use crate::base::command::{Command, Get, Keys, Own};
+use crate::base::errand::Room;
 use crate::base::limits::{
     KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS,
-    PEER_PARTS_BYTES_MAX, PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX,
+    PEER_PARTS_BYTES_MAX, PEER_PUT_OFF_MAX, PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX,
 };
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::time::UnixMs;
@@ -24,14 +25,16 @@ pub trait Owner: Send + Sync {
     fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered;
 
     /// Answers for one key of a read of many, and asks nobody: writes its part, which may leave when the LSN is safe.
-    /// `None`: not just now. Only who is the first may be told so because somebody else reads its row.
+    ///
+    /// # Errors
+    /// Why not now. Only who is the first may be told that the owner is busy because somebody else reads its row.
     fn answer_part(
         &self,
         asked: (&Question<'_>, &[u8]),
         is_first: bool,
         now: UnixMs,
         parts: &mut Vec<u8>,
-    ) -> Option<Lsn>;
+    ) -> Result<Lsn, NotNow>;
 
     /// What the codec must know.
     fn peer_limits(&self) -> &proto::Limits;
@@ -46,6 +49,17 @@ pub struct Question<'a> {
     pub group: Option<GroupId>,
     /// That map.
     pub map_version: u64,
+    /// How long the answer may be, if it is a read.
+    pub room: Room,
+}
+
+/// Why a question is not answered now. Nothing was executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// Try again soon.
+    Busy,
+    /// Whoever asks has no room for the item.
+    TooLong,
 }
 
 /// What the owner says.
@@ -53,8 +67,8 @@ pub struct Question<'a> {
 pub enum Answered {
     /// A reply, which may leave when this is safe.
     Said(Vec<u8>, Lsn),
-    /// Not just now: ask again.
-    Busy,
+    /// Nothing.
+    NotNow(NotNow),
     /// Another server has the group.
     NotMine {
         /// Which one.
@@ -66,19 +80,22 @@ pub enum Answered {
 
 impl Answered {
     /// The answer to a read of one key, as the part of an answer to many; see [`Owner::answer_part`].
-    pub fn into_part(self, parts: &mut Vec<u8>) -> Option<Lsn> {
+    ///
+    /// # Errors
+    /// Why there is none now.
+    pub fn into_part(self, parts: &mut Vec<u8>) -> Result<Lsn, NotNow> {
         match self {
-            Answered::Busy => return None,
+            Answered::NotNow(why) => return Err(why),
             Answered::Said(text, lsn) => {
                 match text.strip_suffix(texts::END) {
                     Some(found) => parts::put_said(found, parts),
                     None => parts::put_refused(&text, parts),
                 }
-                return Some(lsn);
+                return Ok(lsn);
             }
             Answered::NotMine { owner, map_version } => parts::put_not_mine(owner, map_version, parts),
         }
-        Some(Lsn::ZERO)
+        Ok(Lsn::ZERO)
     }
 }
 
@@ -111,8 +128,10 @@ pub struct Session {
     state: State,
     since_ms: u64,
     inbox: Vec<u8>,
-    /// How far the keys of the first question in `inbox` are answered, if it has many.
-    resume: usize,
+    /// How far the first question in `inbox` is answered, if it has many keys.
+    course: Course,
+    /// Whose questions are not executed.
+    put_off: PutOff,
     /// Answers that wait for their LSN, in order.
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
@@ -121,6 +140,39 @@ pub struct Session {
     head: usize,
 }
 
+/// The clients of whose questions one was put off, until the asker has heard of it.
+#[derive(Debug, Default)]
+struct PutOff {
+    clients: BTreeSet<u64>,
+    /// The sequence of that question, and its client, in order.
+    questions: VecDeque<(u64, u64)>,
+}
+
+impl PutOff {
+    fn add(&mut self, client: u64, sequence: u64) {
+        self.clients.insert(client);
+        self.questions.push_back((sequence, client));
+    }
+
+    /// Whatever was answered before this sequence was heard.
+    fn forget_before(&mut self, heard: u64) {
+        while let Some((_, client)) = self.questions.front().filter(|(sequence, _)| *sequence < heard) {
+            self.clients.remove(client);
+            self.questions.pop_front();
+        }
+    }
+}
+
+/// How far a read of many is answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Course {
+    /// Where the next key stands among them.
+    resume: usize,
+    /// How long the answers to those before are, bytes.
+    said_bytes: usize,
+}
+
+/// An answer.
 #[derive(Debug)]
 struct Waiting {
     lsn: Lsn,
@@ -140,7 +192,8 @@ impl Session {
             state: State::Fresh,
             since_ms: now_ms,
             inbox: Vec::new(),
-            resume: 0,
+            course: Course::default(),
+            put_off: PutOff::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             out: Vec::new(),
@@ -226,6 +279,12 @@ impl Session {
         let Some(frame) = Frame::read(body) else {
             return (0, Some(self.refuse("a question that cannot be understood")));
         };
+        // Whoever has heard of it asks again.
+        self.put_off.forget_before(frame.heard);
+        if self.put_off.clients.contains(&frame.client) {
+            self.say(Waiting::of(frame.sequence, Status::PutOff));
+            return (length, None);
+        }
         let request = match decode(frame.text, owner.peer_limits()) {
             Step::Request { request, length, swallow }
                 if length as u64 + swallow == frame.text.len() as u64 && is_one(&request) =>
@@ -233,13 +292,13 @@ impl Session {
                 request
             }
             Step::Reject { reply, .. } => {
-                self.say(frame.sequence, Lsn::ZERO, reply.to_vec(), None);
+                self.say(Waiting { text: reply.to_vec(), ..Waiting::of(frame.sequence, Status::Said) });
                 return (length, None);
             }
             Step::Refuse { refusal, closes: false, .. } => {
                 let mut text = Vec::new();
                 binary::encode_refusal(&refusal, &mut text);
-                self.say(frame.sequence, Lsn::ZERO, text, None);
+                self.say(Waiting { text, ..Waiting::of(frame.sequence, Status::Said) });
                 return (length, None);
             }
             _ => return (0, Some(self.refuse("a question that is no single request"))),
@@ -250,12 +309,14 @@ impl Session {
             return self.read_many(&frame, (form, *keys, *get), length, now, owner, roster);
         }
         let lost = lost_frame(&request);
-        let question = Question { request, group: frame.group, map_version: frame.map_version };
-        match owner.answer(&question, now) {
-            Answered::Busy => return (0, Some(Progress::Parked)),
+        match owner.answer(&asked(&frame, request, frame.room), now) {
+            Answered::NotNow(NotNow::Busy) => return (0, Some(Progress::Parked)),
+            Answered::NotNow(NotNow::TooLong) => {
+                return self.put_off(&frame, Waiting::of(frame.sequence, Status::PutOff), length);
+            }
             Answered::Said(text, lsn) => {
                 roster.figures.answered.fetch_add(1, Ordering::Relaxed);
-                self.say(frame.sequence, lsn, text, lost);
+                self.say(Waiting { lsn, text, frame: lost, ..Waiting::of(frame.sequence, Status::Said) });
             }
             Answered::NotMine { owner, map_version } => {
                 let status = Status::NotMine { owner, map_version };
@@ -281,47 +342,59 @@ impl Session {
         owner: &impl Owner,
         roster: &Roster,
     ) -> (usize, Option<Progress>) {
-        let mut rest = Keys(keys.0.get(self.resume..).unwrap_or_default());
-        let (mut parts, mut lsn, mut count, mut is_busy) = (Vec::new(), Lsn::ZERO, 0, false);
+        let mut rest = Keys(keys.0.get(self.course.resume..).unwrap_or_default());
+        let (mut parts, mut lsn, mut count, mut stop) = (Vec::new(), Lsn::ZERO, 0, None);
         while let Some((key, next)) = rest.split_first()
             && parts.len() < PEER_PARTS_BYTES_MAX
             && count < PEER_READ_KEYS_MAX
         {
             let request = Request { command: Command::Read(Keys(key), get), form };
-            let question = Question { request, group: frame.group, map_version: frame.map_version };
-            let Some(at) = owner.answer_part((&question, key), count == 0, now, &mut parts) else {
-                is_busy = true;
-                break;
-            };
-            lsn = lsn.max(at);
+            let room = frame.room.without(self.course.said_bytes + parts.len());
+            match owner.answer_part((&asked(frame, request, room), key), count == 0, now, &mut parts) {
+                Ok(at) => lsn = lsn.max(at),
+                Err(why) => {
+                    stop = Some(why);
+                    break;
+                }
+            }
             (rest, count) = (next, count + 1);
         }
-        if count == 0 {
-            return (0, Some(Progress::Parked));
-        }
         roster.figures.answered.fetch_add(count as u64, Ordering::Relaxed);
+        let said_bytes = self.course.said_bytes + parts.len();
         let is_last = is_none(rest);
-        self.say_parts(frame.sequence, lsn, is_last, parts, count);
-        self.resume = if is_last { 0 } else { keys.0.len() - rest.0.len() };
-        (if is_last { length } else { 0 }, Some(if is_busy { Progress::Parked } else { Progress::Again }))
+        let status = Status::Parts { is_last };
+        let answer = Waiting { lsn, text: parts, keys: count, ..Waiting::of(frame.sequence, status) };
+        match stop {
+            Some(NotNow::TooLong) => return self.put_off(frame, answer, length),
+            Some(NotNow::Busy) if count == 0 => return (0, Some(Progress::Parked)),
+            _ => self.say(answer),
+        }
+        if is_last {
+            self.course = Course::default();
+            return (length, Some(Progress::Again));
+        }
+        self.course = Course { resume: keys.0.len() - rest.0.len(), said_bytes };
+        (0, Some(if stop.is_some() { Progress::Parked } else { Progress::Again }))
     }
 
-    fn say_parts(&mut self, sequence: u64, lsn: Lsn, is_last: bool, text: Vec<u8>, keys: usize) {
-        let status = Status::Parts { is_last };
-        if lsn == Lsn::ZERO && self.waiting.is_empty() {
-            return Reply { sequence, status, text: &text }.put(&mut self.out);
+    /// Ends the answer to a question that there is no room for: nothing of its client is executed until it asks again.
+    fn put_off(&mut self, frame: &Frame<'_>, answer: Waiting, length: usize) -> (usize, Option<Progress>) {
+        if self.put_off.clients.len() >= PEER_PUT_OFF_MAX {
+            return (0, Some(self.refuse("it asks for more than it takes, for too many clients")));
         }
-        self.waiting_bytes += text.len();
-        self.waiting.push_back(Waiting { lsn, sequence, status, text, frame: None, keys });
+        self.course = Course::default();
+        self.put_off.add(frame.client, frame.sequence);
+        self.say(Waiting { status: Status::PutOff, ..answer });
+        (length, None)
     }
 
     /// An answer, which leaves when its LSN is safe.
-    fn say(&mut self, sequence: u64, lsn: Lsn, text: Vec<u8>, frame: Option<Refusal>) {
-        if lsn == Lsn::ZERO && self.waiting.is_empty() {
-            return Reply { sequence, status: Status::Said, text: &text }.put(&mut self.out);
+    fn say(&mut self, answer: Waiting) {
+        if answer.lsn == Lsn::ZERO && self.waiting.is_empty() {
+            return answer.put(&answer.text, &mut self.out);
         }
-        self.waiting_bytes += text.len();
-        self.waiting.push_back(Waiting { lsn, sequence, status: Status::Said, text, frame, keys: 0 });
+        self.waiting_bytes += answer.text.len();
+        self.waiting.push_back(answer);
     }
 
     /// Lets go of the answers whose LSN is safe. When the log has failed the others will never be: they become the line
@@ -335,7 +408,7 @@ impl Session {
             } else {
                 first.lost(lost.unwrap_or_default())
             };
-            Reply { sequence: first.sequence, status: first.status, text: &text }.put(&mut self.out);
+            first.put(&text, &mut self.out);
             self.waiting_bytes -= first.text.len();
             self.waiting.pop_front();
         }
@@ -392,16 +465,31 @@ impl Session {
 }
 
 impl Waiting {
+    /// Nothing, to this question: what observed nothing may leave at once.
+    fn of(sequence: u64, status: Status) -> Waiting {
+        Waiting { lsn: Lsn::ZERO, sequence, status, text: Vec::new(), frame: None, keys: 0 }
+    }
+
+    fn put(&self, text: &[u8], out: &mut Vec<u8>) {
+        Reply { sequence: self.sequence, status: self.status, text }.put(out);
+    }
+
     /// What becomes of it when the log can no longer promise it.
     fn lost<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
         let mut text = Vec::new();
         match (&self.frame, self.status) {
             (Some(frame), _) => binary::encode_refusal(frame, &mut text),
-            (None, Status::Parts { .. }) => (0..self.keys).for_each(|_| parts::put_refused(line, &mut text)),
+            (None, Status::Parts { .. } | Status::PutOff) => {
+                (0..self.keys).for_each(|_| parts::put_refused(line, &mut text))
+            }
             (None, _) => return Cow::Borrowed(line),
         }
         Cow::Owned(text)
     }
+}
+
+fn asked<'a>(frame: &Frame<'_>, request: Request<'a>, room: Room) -> Question<'a> {
+    Question { request, group: frame.group, map_version: frame.map_version, room }
 }
 
 /// Reads a request: a line with what belongs to it, or a frame of the binary protocol. Who asks has seen to who may.

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::{Outbox, Part, Shared};
-use crate::base::errand::{Outcome, Slot};
-use crate::base::limits::SLOT_BYTES;
+use crate::base::errand::{Outcome, Room, Slot};
+use crate::base::limits::{OUTBOX_BYTES_MAX, ROOM_SHARES, SLOT_BYTES};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 
@@ -18,8 +18,10 @@ use crate::base::reply::Sink;
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     stages: VecDeque<Stage>,
-    /// What of them has not left, with [`SLOT_BYTES`] for every open place.
+    /// What of them has not left, with what every open place counts as.
     bytes: usize,
+    /// What of that open places count as.
+    open_bytes: usize,
     next_slot: u64,
     /// Behind the stage that was filled last: the next one is mostly found there, also while the first is open.
     searched: usize,
@@ -31,8 +33,8 @@ pub(super) struct Ahead {
 enum Stage {
     /// Replies that are known.
     Run(Outbox),
-    /// A place that is filled later.
-    Open(Slot),
+    /// A place that is filled later, and what it counts as until then, bytes.
+    Open(Slot, usize),
     /// A part that is missing.
     Missing(Bytes),
     /// The end of a reply of parts: these bytes, unless one of them is missing; `None` when it has ended with an
@@ -41,15 +43,17 @@ enum Stage {
 }
 
 impl Outbox {
-    /// Keeps a place for a reply that comes later. Whatever is put from now on waits behind it.
+    /// Keeps a place for a reply that comes later, and counts it as so many bytes until then. Whatever is put from now on
+    /// waits behind it.
     #[must_use]
-    pub fn reserve(&mut self) -> Slot {
+    pub fn reserve(&mut self, bytes: usize) -> Slot {
         let mut ahead = self.ahead.take().unwrap_or_default();
         let slot = Slot(ahead.next_slot);
         ahead.next_slot += 1;
         ahead.push_run(std::mem::take(self));
-        ahead.bytes += SLOT_BYTES;
-        ahead.stages.push_back(Stage::Open(slot));
+        ahead.bytes += bytes;
+        ahead.open_bytes += bytes;
+        ahead.stages.push_back(Stage::Open(slot, bytes));
         self.ahead = Some(ahead);
         slot
     }
@@ -68,8 +72,8 @@ impl Outbox {
             return;
         }
         ahead.searched = at + 1;
+        ahead.close(at);
         let Some(stage) = ahead.stages.get_mut(at) else { return };
-        ahead.bytes -= SLOT_BYTES;
         *stage = match outcome {
             Outcome::Said(bytes) => {
                 let mut run = Outbox::default();
@@ -113,7 +117,30 @@ impl Outbox {
 
     /// Whether a reply is awaited.
     pub fn awaits(&self) -> bool {
-        self.ahead().is_some_and(|ahead| ahead.stages.iter().any(|stage| matches!(stage, Stage::Open(_))))
+        self.ahead().is_some_and(|ahead| ahead.stages.iter().any(|stage| matches!(stage, Stage::Open(..))))
+    }
+
+    /// The room for the answer to a read that is asked for now: a share of what is left, so that the more are awaited the
+    /// less each has, and all together have no more than an outbox takes.
+    pub fn room(&self) -> Room {
+        let left = OUTBOX_BYTES_MAX.saturating_sub(self.unsent_bytes());
+        Room { bytes: (left / ROOM_SHARES).max(SLOT_BYTES), is_sure: !self.awaits() }
+    }
+
+    /// The room for an answer that there was too little for, once half an outbox is free: to be asked for each time that a
+    /// little has left would be many short answers. What stands behind the first open place cannot leave before that
+    /// is filled, so that there is always room for the first item of what fills it.
+    pub fn room_at(&self, slot: Slot) -> Option<Room> {
+        let ahead = self.ahead()?;
+        let held_bytes = self.unsent_bytes() - ahead.open_bytes;
+        let first = ahead.stages.iter().find_map(|stage| match stage {
+            Stage::Open(slot, _) => Some(*slot),
+            _ => None,
+        });
+        let in_the_way =
+            if first == Some(slot) { ahead.front().map_or(0, Outbox::unsent_bytes) } else { held_bytes };
+        let left = OUTBOX_BYTES_MAX.saturating_sub(held_bytes);
+        (in_the_way <= OUTBOX_BYTES_MAX / 2).then_some(Room { bytes: left.max(SLOT_BYTES), is_sure: true })
     }
 
     /// What leaves before the outbox's own bytes, if there is anything.
@@ -132,8 +159,8 @@ impl Outbox {
                 Stage::Run(run) => front.absorb(run),
                 Stage::Missing(line) => drop(ahead.missing.get_or_insert(line)),
                 Stage::End(text) => ahead.bytes += front.say_end(text, ahead.missing.take()),
-                Stage::Open(slot) => {
-                    ahead.stages.push_front(Stage::Open(slot));
+                Stage::Open(slot, bytes) => {
+                    ahead.stages.push_front(Stage::Open(slot, bytes));
                     break;
                 }
             }
@@ -225,7 +252,14 @@ impl Ahead {
 
     /// Whether this stage is an open place.
     fn is_open(&self, at: usize) -> bool {
-        matches!(self.stages.get(at), Some(Stage::Open(_)))
+        matches!(self.stages.get(at), Some(Stage::Open(..)))
+    }
+
+    /// This place is open no longer: what fills it is to be counted instead.
+    fn close(&mut self, at: usize) {
+        if let Some(Stage::Open(_, bytes)) = self.stages.get(at) {
+            (self.bytes, self.open_bytes) = (self.bytes - bytes, self.open_bytes - bytes);
+        }
     }
 
     /// Puts what fills the second stage behind the run that is the first, as nearly all of a long reply are put.
@@ -234,7 +268,8 @@ impl Ahead {
         run.seal(Lsn::ZERO);
         run.put_shared(bytes);
         run.seal(Lsn::ZERO);
-        self.bytes = self.bytes + bytes.len() - SLOT_BYTES;
+        self.bytes += bytes.len();
+        self.close(1);
         self.stages.remove(1);
         self.searched = 1;
         true
@@ -242,7 +277,7 @@ impl Ahead {
 
     /// Where this place is, if it is open.
     fn place_of(&self, slot: Slot) -> Option<usize> {
-        let is_it = |stage: &Stage| matches!(stage, Stage::Open(open) if *open == slot);
+        let is_it = |stage: &Stage| matches!(stage, Stage::Open(open, _) if *open == slot);
         let behind = self.stages.iter().skip(self.searched).position(is_it).map(|at| at + self.searched);
         behind.or_else(|| self.stages.iter().position(is_it))
     }
@@ -352,7 +387,7 @@ mod tests {
             put(&mut outbox, "a", 0);
             let mut slots = Vec::new();
             for text in ["b", "", "c", "d"] {
-                slots.push(outbox.reserve());
+                slots.push(outbox.reserve(SLOT_BYTES));
                 put(&mut outbox, text, 0);
                 outbox.put_shared(&Bytes::from(large.clone()));
                 outbox.seal(Lsn::ZERO);
@@ -372,7 +407,8 @@ mod tests {
     #[test]
     fn open_places_count_until_they_are_filled() {
         let mut outbox = Outbox::default();
-        let slots: Vec<Slot> = (0..OUTBOX_BYTES_MAX / SLOT_BYTES).map(|_| outbox.reserve()).collect();
+        let slots: Vec<Slot> =
+            (0..OUTBOX_BYTES_MAX / SLOT_BYTES).map(|_| outbox.reserve(SLOT_BYTES)).collect();
         assert_eq!(
             outbox.unsent_bytes(),
             OUTBOX_BYTES_MAX,
@@ -385,11 +421,55 @@ mod tests {
     }
 
     #[test]
+    fn the_more_is_awaited_the_less_room_there_is_and_all_rooms_together_are_an_outbox() {
+        let mut outbox = Outbox::default();
+        let first = outbox.room();
+        assert_eq!(first, Room { bytes: OUTBOX_BYTES_MAX / ROOM_SHARES, is_sure: true });
+        let (mut last, mut sum) = (first, 0);
+        while outbox.unsent_bytes() < OUTBOX_BYTES_MAX {
+            let room = outbox.room();
+            assert!(room.bytes <= last.bytes && room.bytes >= SLOT_BYTES && room.is_sure == (sum == 0));
+            let _ = outbox.reserve(room.bytes);
+            (last, sum) = (room, sum + room.bytes);
+        }
+        assert_eq!((last.bytes, sum < OUTBOX_BYTES_MAX + SLOT_BYTES), (SLOT_BYTES, true));
+    }
+
+    #[test]
+    fn there_is_room_again_for_what_everything_waits_for_and_for_others_when_half_is_free() {
+        const MB: usize = OUTBOX_BYTES_MAX;
+        let sure = |bytes| Some(Room { bytes, is_sure: true });
+        // What stands before the first place, between the two, and behind both; the rooms of the two.
+        for (before, between, behind, first, second) in [
+            (0, 0, 0, sure(MB), sure(MB)),
+            (MB / 2, 0, 0, sure(MB / 2), sure(MB / 2)),
+            (MB / 2 + 1, 0, 0, None, None),
+            (MB / 4, MB / 4, 1, sure(MB / 2 - 1), None),
+            (0, MB / 2, MB / 2, sure(SLOT_BYTES), None),
+            (0, 0, 2 * MB, sure(SLOT_BYTES), None),
+        ] {
+            let mut outbox = Outbox::default();
+            put(&mut outbox, &"a".repeat(before), 0);
+            let slots = [between, behind].map(|length| {
+                let slot = outbox.reserve(MB);
+                put(&mut outbox, &"b".repeat(length), 0);
+                slot
+            });
+            assert_eq!(
+                slots.map(|slot| outbox.room_at(slot)),
+                [first, second],
+                "{before} {between} {behind}"
+            );
+        }
+        assert_eq!(Outbox::default().room_at(Slot(0)), None, "nothing is awaited");
+    }
+
+    #[test]
     fn what_waits_for_the_log_waits_behind_and_before_a_place() {
         let mut outbox = Outbox::default();
         put(&mut outbox, "a", 5);
         put(&mut outbox, "", 9);
-        let slot = outbox.reserve();
+        let slot = outbox.reserve(SLOT_BYTES);
         put(&mut outbox, "c", 7);
         assert_eq!((outbox.waits_for(), drain(&mut outbox).as_str()), (Some(Lsn(5)), ""));
         outbox.release(Lsn(5));
@@ -408,7 +488,7 @@ mod tests {
         let mut outbox = Outbox::default();
         put(&mut outbox, "safe ", 3);
         put(&mut outbox, "lost ", 9);
-        let slot = outbox.reserve();
+        let slot = outbox.reserve(SLOT_BYTES);
         put(&mut outbox, "gone ", 8);
         put(&mut outbox, "free ", 0);
         outbox.fail_waiting(Lsn(3), |_, out| out.put(b"ERR "));
@@ -428,9 +508,9 @@ mod tests {
             for is_reversed in [false, true] {
                 let mut outbox = Outbox::default();
                 put(&mut outbox, "v0 ", 0);
-                let first = outbox.reserve();
+                let first = outbox.reserve(SLOT_BYTES);
                 put(&mut outbox, "v2 ", 0);
-                let second = outbox.reserve();
+                let second = outbox.reserve(SLOT_BYTES);
                 outbox.end_parts(b"END ");
                 put(&mut outbox, "next", 0);
                 let mut fills = vec![(first, outcomes[0].clone()), (second, outcomes[1].clone())];
@@ -447,7 +527,7 @@ mod tests {
     #[test]
     fn a_missing_part_is_told_at_the_end_though_the_reply_pauses_before_it() {
         let mut outbox = Outbox::default();
-        let slot = outbox.reserve();
+        let slot = outbox.reserve(SLOT_BYTES);
         outbox.fill(slot, missing("E1 "));
         assert!(outbox.is_empty());
         put(&mut outbox, "v2 ", 0);
@@ -455,7 +535,7 @@ mod tests {
         outbox.end_parts(b"END ");
         assert_eq!(drain(&mut outbox), "E1 ");
         // An error that was said already is the end; the next reply knows nothing of it.
-        let slot = outbox.reserve();
+        let slot = outbox.reserve(SLOT_BYTES);
         put(&mut outbox, "E2 ", 0);
         outbox.drop_parts();
         outbox.fill(slot, missing("E3 "));
@@ -467,7 +547,7 @@ mod tests {
     fn a_reply_whose_end_says_nothing_tells_what_is_missing_all_the_same() {
         for (outcome, expected) in [(said(""), "next"), (missing("E1 "), "E1 next")] {
             let mut outbox = Outbox::default();
-            let slot = outbox.reserve();
+            let slot = outbox.reserve(SLOT_BYTES);
             outbox.end_parts(b"");
             put(&mut outbox, "next", 0);
             outbox.fill(slot, outcome);

@@ -1,5 +1,6 @@
 //! Both sides over an in-memory pair of pipes: cut, delayed, broken; and the frames byte by byte.
 
+mod put_off;
 mod reads;
 mod requests;
 
@@ -12,7 +13,7 @@ use super::roster::Health;
 use super::session::Progress;
 use super::*;
 use crate::base::command::{Command, Op};
-use crate::base::errand::{Errand, Outcome, Shown, Slot, Told};
+use crate::base::errand::{Errand, Outcome, Room, Shown, Slot, Told};
 use crate::base::limits::{
     PEER_ANSWER_MS, PEER_FRAME_BYTES_MAX, PEER_GREETING_MS, PEER_HOLD_MS, PEER_WAITING_BYTES_MAX,
 };
@@ -34,6 +35,9 @@ fn roster(facts: Facts, secret: &str) -> Roster {
 
 const SECRET: &str = "0123456789abcdef";
 
+/// The length of a large value, bytes.
+const LARGE_BYTES: usize = 100_000;
+
 /// An owner that writes down what it is asked and answers by the key.
 #[derive(Default)]
 struct Echo {
@@ -48,7 +52,7 @@ impl Owner for Echo {
         let mut busy = self.busy.lock().unwrap();
         if *busy > 0 {
             *busy -= 1;
-            return Answered::Busy;
+            return Answered::NotNow(NotNow::Busy);
         }
         let key = match &question.request.command {
             Command::Keyed(key, Op::Store(_) | Op::Get(_)) => {
@@ -58,7 +62,11 @@ impl Owner for Echo {
             other => format!("{other:?}"),
         };
         if key == "parks" && !std::mem::replace(&mut *self.has_parked.lock().unwrap(), true) {
-            return Answered::Busy;
+            return Answered::NotNow(NotNow::Busy);
+        }
+        let is_large = matches!(question.request.command, Command::Read(..)) && key.starts_with("large");
+        if is_large && !question.room.takes(LARGE_BYTES) {
+            return Answered::NotNow(NotNow::TooLong);
         }
         self.heard.lock().unwrap().push(key.clone());
         if key.starts_with("moved") {
@@ -68,7 +76,7 @@ impl Owner for Echo {
         let text = match &question.request.command {
             Command::Read(..) if key == "denied" => "SERVER_ERROR denied\r\n".into(),
             Command::Read(..) if key == "missed" => "END\r\n".into(),
-            Command::Read(..) if key.starts_with("large") => format!("{key}{}END\r\n", "v".repeat(100_000)),
+            Command::Read(..) if is_large => format!("{key}{}END\r\n", "v".repeat(LARGE_BYTES)),
             Command::Read(..) => format!("read {key}\r\nEND\r\n"),
             _ => format!("did {key}\r\n"),
         };
@@ -81,7 +89,7 @@ impl Owner for Echo {
         _: bool,
         now: UnixMs,
         parts: &mut Vec<u8>,
-    ) -> Option<Lsn> {
+    ) -> Result<Lsn, NotNow> {
         self.answer(question, now).into_part(parts)
     }
 
@@ -199,6 +207,11 @@ impl Pair {
         };
         self.desk.take_answers().into_iter().map(text).collect()
     }
+}
+
+/// A question of a client that has room for a line.
+fn asked(sequence: u64, map_version: u64, group: Option<GroupId>, text: &[u8]) -> frame::Question<'_> {
+    frame::Question { sequence, client: ASKER.id, heard: 0, room: Room::LINE, map_version, group, text }
 }
 
 fn set(key: &str) -> String {
@@ -453,8 +466,7 @@ fn strangers_are_refused_on_both_sides() {
 #[test]
 fn nothing_is_executed_before_the_secret_is_proved() {
     let mut question = Vec::new();
-    frame::Question { sequence: 0, map_version: 5, group: None, text: b"set a 0 0 1\r\nx\r\n" }
-        .put(&mut question);
+    asked(0, 5, None, b"set a 0 0 1\r\nx\r\n").put(&mut question);
     let mut greeting = Vec::new();
     let hello = greeting::Asking::begin(facts(1), 2, [9; 32], &mut greeting);
     drop(hello);
@@ -503,18 +515,21 @@ fn only_single_requests_are_taken() {
 #[test]
 fn frames_are_these_bytes() {
     let mut bytes = Vec::new();
-    frame::Question { sequence: 2, map_version: 3, group: Some(GroupId(4)), text: b"mn\r\n" }.put(&mut bytes);
-    let golden = "4c500204 16000000 CRC 00000000 0200000000000000 0300000000000000 0400 6d6e0d0a";
+    let room = Room { bytes: 0x1_0002, is_sure: true };
+    let question = asked(2, 3, Some(GroupId(4)), b"mn\r\n");
+    frame::Question { client: 7, heard: 1, room, ..question }.put(&mut bytes);
+    let golden = "4c500304 2b000000 CRC 00000000 0200000000000000 0300000000000000 0400 \
+                  0700000000000000 0100000000000000 02000100 01 6d6e0d0a";
     assert_eq!(shown(&bytes), golden.replace(' ', "").replace("CRC", &crc(&bytes)));
     let mut bytes = Vec::new();
     let status = Status::NotMine { owner: 5, map_version: 6 };
     Reply { sequence: 1, status, text: b"x" }.put(&mut bytes);
-    let golden = "4c500205 14000000 CRC 00000000 0100000000000000 01 0500 0600000000000000 78";
+    let golden = "4c500305 14000000 CRC 00000000 0100000000000000 01 0500 0600000000000000 78";
     assert_eq!(shown(&bytes), golden.replace(' ', "").replace("CRC", &crc(&bytes)));
     let mut bytes = Vec::new();
     greeting::Asking::begin(facts(1), 2, [0xcc; 32], &mut bytes);
     let golden = format!(
-        "4c500201 32000000 CRC 00000000 {} 0100 4000 01 01 0500000000000000 73686f70",
+        "4c500301 32000000 CRC 00000000 {} 0100 4000 01 01 0500000000000000 73686f70",
         "cc".repeat(32)
     );
     assert_eq!(shown(&bytes), golden.replace(' ', "").replace("CRC", &crc(&bytes)));
@@ -539,7 +554,7 @@ fn crc(bytes: &[u8]) -> String {
 #[test]
 fn every_cut_of_a_frame_needs_more_and_every_flipped_bit_is_noticed() {
     let mut bytes = Vec::new();
-    let question = frame::Question { sequence: 1, map_version: 2, group: None, text: b"get key\r\n" };
+    let question = asked(1, 2, None, b"get key\r\n");
     question.put(&mut bytes);
     let Found::Whole(Kind::Question, body, length) = frame::find(&bytes, 100) else { panic!("a frame") };
     assert_eq!((frame::Question::read(body), length), (Some(question), bytes.len()));
@@ -554,8 +569,9 @@ fn every_cut_of_a_frame_needs_more_and_every_flipped_bit_is_noticed() {
         assert!(matches!(found, Found::Bad(_)) || is_longer, "bit {bit}: {found:?}");
     }
     assert!(matches!(frame::find(&bytes, body.len() - 1), Found::Bad(_)), "too long");
-    assert!(frame::Question::read(&[0; 17]).is_none() && Reply::read(&[0; 18]).is_none());
-    assert!(Reply::read(&[4; 19]).is_none(), "an unknown status");
+    assert!(frame::Question::read(&[2; 39]).is_none(), "room that is neither sure nor not");
+    assert!(frame::Question::read(&[0; 38]).is_none() && Reply::read(&[0; 18]).is_none());
+    assert!(Reply::read(&[5; 19]).is_none(), "an unknown status");
 }
 
 #[test]
@@ -565,8 +581,8 @@ fn hostile_answers_close_the_connection() {
     let mut twice = Vec::new();
     (0..2).for_each(|_| Reply { sequence: 0, status: Status::Said, text: b"" }.put(&mut twice));
     let mut question = Vec::new();
-    frame::Question { sequence: 0, map_version: 0, group: None, text: b"" }.put(&mut question);
-    let mut huge = vec![b'L', b'P', 2, 5];
+    asked(0, 0, None, b"").put(&mut question);
+    let mut huge = vec![b'L', b'P', 3, 5];
     huge.extend_from_slice(&(PEER_FRAME_BYTES_MAX as u32 + 1).to_le_bytes());
     huge.extend_from_slice(&[0; 8]);
     for bytes in [out_of_order, twice, question, huge, b"VALUE a 0 1\r\n".to_vec()] {

@@ -15,8 +15,12 @@ fn read(slot: u64, keys: &[&str]) -> Errand {
         assert!(errand.join(key.as_bytes()));
         errand.places.push(Place { slot: Slot(slot), group: group(slot) });
     }
+    errand.room = PLENTY;
     errand
 }
+
+/// Room for all that these tests read.
+const PLENTY: Room = Room { bytes: 1 << 30, is_sure: true };
 
 impl Pair {
     fn ask_many(&mut self, slot: u64, keys: &[&str]) {
@@ -103,7 +107,7 @@ fn a_long_answer_comes_in_several_and_nothing_overtakes_it() {
     let sent = pair.sent(usize::MAX);
     let progress = pair.session.turn(&sent, 2, NOW, &pair.owner, &pair.answering);
     assert_eq!(progress, Progress::Again);
-    assert_eq!(pair.owner.heard.lock().unwrap().len(), PEER_PARTS_BYTES_MAX / 100_000 + 1);
+    assert_eq!(pair.owner.heard.lock().unwrap().len(), PEER_PARTS_BYTES_MAX / LARGE_BYTES + 1);
 }
 
 #[test]
@@ -178,6 +182,8 @@ fn hostile_parts_close_the_connection() {
         (last, longer),
         (last, unknown),
         (last, Vec::new()),
+        (Status::PutOff, said(2)),
+        (Status::PutOff, said(3)),
         (Status::Said, b"END\r\n".to_vec()),
         (Status::NotMine { owner: 3, map_version: 9 }, Vec::new()),
     ] {
@@ -195,9 +201,11 @@ fn hostile_parts_close_the_connection() {
     pair.ask(0, &set("a"));
     pair.greet();
     pair.sent(usize::MAX);
-    let mut bytes = Vec::new();
-    Reply { sequence: 0, status: last, text: &said(1) }.put(&mut bytes);
-    assert!(pair.desk.receive(2, &bytes, &pair.asking, 0).is_err(), "one key has no parts");
+    for status in [last, Status::PutOff] {
+        let mut bytes = Vec::new();
+        Reply { sequence: 0, status, text: &said(1) }.put(&mut bytes);
+        assert!(pair.desk.receive(2, &bytes, &pair.asking, 0).is_err(), "one key has no parts");
+    }
 }
 
 #[test]
@@ -218,6 +226,6 @@ fn parts_are_these_bytes() {
     assert_eq!(found, [Part::Said(said), Part::NotMine { owner: 5, map_version: 6 }, Part::Refused(refused)]);
     let mut framed = Vec::new();
     Reply { sequence: 1, status: Status::Parts { is_last: true }, text: b"" }.put(&mut framed);
-    let golden = "4c500205 13000000 CRC 00000000 0100000000000000 03 0000 0000000000000000";
+    let golden = "4c500305 13000000 CRC 00000000 0100000000000000 03 0000 0000000000000000";
     assert_eq!(shown(&framed), golden.replace(' ', "").replace("CRC", &crc(&framed)));
 }
