@@ -4,7 +4,7 @@
 //! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
 //! prefix ([`prefixes`]); what watchers are told (`follow`); who may
 //! ask ([`users`]); what only frames ask (`binary`); what is fetched from memory
-//! ahead (`prefetch`); which groups are other servers' ([`cluster`]).
+//! ahead (`prefetch`); which groups are other servers' ([`cluster`]), and what they ask of those here (`owner`).
 //!
 //! May import: base, proto, route, engine, hot, binlog, store, group, conn, backup, peer.
 //!
@@ -20,6 +20,7 @@ pub mod cluster;
 pub mod dump;
 mod follow;
 mod own;
+mod owner;
 mod prefetch;
 pub mod prefixes;
 pub mod reads;

@@ -1,5 +1,6 @@
 //! Reads of many keys: one question, a part of the answer for each key, and what happens when a part is missing.
 
+use super::frames::{crc, shown};
 use super::*;
 use crate::base::errand::Place;
 use crate::base::limits::{PEER_PARTS_BYTES_MAX, PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX};
