@@ -10,11 +10,30 @@ use crate::base::time::UnixMs;
 use crate::conn::{Ask, Backend, Outbox, Session, Verdict};
 use crate::group::{Asked, peek};
 use crate::peer::{Answered, NotNow, Owner, Question, parts};
-use crate::proto;
+use crate::proto::{self, texts};
+
+/// Why a key is not read here.
+enum Unread {
+    NotNow(NotNow),
+    NotMine { owner: u16, map_version: u64 },
+}
 
 impl Owner for Dispatch {
     fn answer(&self, question: &Question<'_>, now: UnixMs) -> Answered {
         let read = read_of(&question.request.command);
+        if let (Command::Read(..), Some((name, get))) = (&question.request.command, read)
+            && get.touch.is_none()
+        {
+            let mut text = Vec::new();
+            return match self.read_for(question, name, get, true, now, &mut text) {
+                Ok((lsn, is_denied)) => {
+                    text.extend_from_slice(if is_denied { b"" } else { texts::END });
+                    Answered::Said(text, lsn)
+                }
+                Err(Unread::NotNow(why)) => Answered::NotNow(why),
+                Err(Unread::NotMine { owner, map_version }) => Answered::NotMine { owner, map_version },
+            };
+        }
         if let Some((key, get)) = read
             && !question.room.is_sure
             && !question.room.takes(self.value_bytes(key, leaves_trace(get), now))
@@ -44,7 +63,6 @@ impl Owner for Dispatch {
         }
     }
 
-    /// As a read answers key after key, without what only a connection of a client needs.
     fn answer_part(
         &self,
         (question, name): (&Question<'_>, &[u8]),
@@ -52,42 +70,24 @@ impl Owner for Dispatch {
         now: UnixMs,
         parts: &mut Vec<u8>,
     ) -> Result<Lsn, NotNow> {
-        let (Command::Read(_, get), form) = (&question.request.command, &question.request.form) else {
-            return Err(NotNow::Busy);
-        };
-        let id = self.placement.group(name);
-        let cluster = self.cluster.as_ref().ok_or(NotNow::Busy)?;
-        let (owner, map_version) = cluster.owner(id).ok_or(NotNow::Busy)?;
-        if owner != cluster.own.get() {
-            parts::put_not_mine(owner, map_version, parts);
-            return Ok(Lsn::ZERO);
-        }
-        let (key, op) = (Key::plain(name), Op::Get(*get));
-        let asked = Asked { key: &key, op: &op, now, may_wait: is_first };
-        let (mut is_denied, mut is_taken, mut sight) = (false, true, Sight::NotFound);
+        let Command::Read(_, get) = &question.request.command else { return Err(NotNow::Busy) };
         let before = parts.len();
         let begun = parts::begin(parts);
-        let group = self.groups.get(usize::from(id.0)).ok_or(NotNow::Busy)?;
-        let submitted = group.submit(&asked, |reply| {
-            is_denied = matches!(reply, Reply::Denied(_));
-            is_taken = question.room.takes(value_bytes(reply));
-            sight = Sight::of(reply);
-            if is_taken {
-                proto::encode_reply(form, &key, reply, parts);
+        match self.read_for(question, name, get, is_first, now, parts) {
+            Ok((lsn, is_denied)) => {
+                parts::end(begun, is_denied, parts);
+                Ok(lsn)
             }
-        });
-        let lsn = match submitted {
-            Ok(lsn) if is_taken => lsn,
-            other => {
+            Err(Unread::NotNow(why)) => {
                 parts.truncate(before);
-                return Err(if other.is_ok() { NotNow::TooLong } else { NotNow::Busy });
+                Err(why)
             }
-        };
-        parts::end(begun, is_denied, parts);
-        if self.is_followed() {
-            self.tell(group, &asked, form, None, sight, 0);
+            Err(Unread::NotMine { owner, map_version }) => {
+                parts.truncate(before);
+                parts::put_not_mine(owner, map_version, parts);
+                Ok(Lsn::ZERO)
+            }
         }
-        Ok(lsn)
     }
 
     fn peer_limits(&self) -> &proto::Limits {
@@ -96,6 +96,46 @@ impl Owner for Dispatch {
 }
 
 impl Dispatch {
+    /// Reads one key as a read of many does, without what only a connection of a client needs. Writes the item, nothing,
+    /// or why it is denied; what may leave when the LSN is safe, and whether it is that.
+    fn read_for(
+        &self,
+        question: &Question<'_>,
+        name: &[u8],
+        get: &Get,
+        may_wait: bool,
+        now: UnixMs,
+        out: &mut Vec<u8>,
+    ) -> Result<(Lsn, bool), Unread> {
+        let busy = Unread::NotNow(NotNow::Busy);
+        let id = self.placement.group(name);
+        let Some(cluster) = &self.cluster else { return Err(busy) };
+        let Some((owner, map_version)) = cluster.owner(id) else { return Err(busy) };
+        if owner != cluster.own.get() {
+            return Err(Unread::NotMine { owner, map_version });
+        }
+        let Some(group) = self.groups.get(usize::from(id.0)) else { return Err(busy) };
+        let (key, op, form) = (Key::plain(name), Op::Get(*get), &question.request.form);
+        let asked = Asked { key: &key, op: &op, now, may_wait };
+        let (mut is_denied, mut is_taken, mut sight) = (false, true, Sight::NotFound);
+        let lsn = group.submit(&asked, |reply| {
+            is_denied = matches!(reply, Reply::Denied(_));
+            is_taken = question.room.takes(value_bytes(reply));
+            sight = Sight::of(reply);
+            if is_taken {
+                proto::encode_reply(form, &key, reply, out);
+            }
+        });
+        let lsn = lsn.map_err(|_| busy)?;
+        if !is_taken {
+            return Err(Unread::NotNow(NotNow::TooLong));
+        }
+        if self.is_followed() {
+            self.tell(group, &asked, form, None, sight, 0);
+        }
+        Ok((lsn, is_denied))
+    }
+
     /// How long the value of a key is, bytes, before it is read; 0 when there is none, or it cannot be read, or it is not
     /// in memory and need not be `known`.
     fn value_bytes(&self, key: &[u8], known: bool, now: UnixMs) -> usize {
