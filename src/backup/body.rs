@@ -74,13 +74,13 @@ impl Begin {
     /// Reads it; `None` when it is none of this format.
     pub fn decode(body: &[u8]) -> Option<Begin> {
         let mut rest = Rest(body);
-        if u32::from_le_bytes(rest.take()?) != FORMAT {
+        if rest.u32()? != FORMAT {
             return None;
         }
-        let group_count = u16::from_le_bytes(rest.take()?);
+        let group_count = rest.u16()?;
         let [hash, tag] = rest.take()?;
-        let incarnation = u32::from_le_bytes(rest.take()?);
-        let server = u16::from_le_bytes(rest.take()?);
+        let incarnation = rest.u32()?;
+        let server = rest.u16()?;
         let _: [u8; 2] = rest.take()?;
         let begin = Begin {
             group_count,
@@ -88,8 +88,8 @@ impl Begin {
             hash_tag: if tag == 1 { HashTag::Braces } else { HashTag::None },
             server,
             incarnation,
-            after: Lsn(u64::from_le_bytes(rest.take()?)),
-            now: UnixMs(u64::from_le_bytes(rest.take()?)),
+            after: Lsn(rest.u64()?),
+            now: UnixMs(rest.u64()?),
         };
         ((1..=2).contains(&hash) && (1..=2).contains(&tag)).then_some(begin)
     }
@@ -108,9 +108,9 @@ impl GroupEnd {
     /// Reads it.
     pub fn decode(body: &[u8]) -> Option<GroupEnd> {
         let mut rest = Rest(body);
-        let items = u64::from_le_bytes(rest.take()?);
-        let below = Version(u64::from_le_bytes(rest.take()?));
-        Some(GroupEnd { items, flush: FlushMark { below, pending_s: u32::from_le_bytes(rest.take()?) } })
+        let items = rest.u64()?;
+        let below = Version(rest.u64()?);
+        Some(GroupEnd { items, flush: FlushMark { below, pending_s: rest.u32()? } })
     }
 }
 
@@ -124,13 +124,12 @@ impl End {
     /// Reads it.
     pub fn decode(body: &[u8]) -> Option<End> {
         let mut rest = Rest(body);
-        let mut number = || rest.take().map(u64::from_le_bytes);
         Some(End {
-            until: Lsn(number()?),
-            now: UnixMs(number()?),
-            ceiling: Version(number()?),
-            items: number()?,
-            left_out: number()?,
+            until: Lsn(rest.u64()?),
+            now: UnixMs(rest.u64()?),
+            ceiling: Version(rest.u64()?),
+            items: rest.u64()?,
+            left_out: rest.u64()?,
         })
     }
 }
@@ -171,12 +170,12 @@ pub fn items(body: &[u8]) -> impl Iterator<Item = Option<(&[u8], Item<'_>)>> {
 fn take_item<'a>(rest: &mut Rest<'a>) -> Option<(&'a [u8], Item<'a>)> {
     let mut head = Rest(rest.slice(ITEM_HEAD_BYTES)?);
     let [key_len, marks, _, _] = head.take()?;
-    let client_flags = u32::from_le_bytes(head.take()?);
-    let deadline = Deadline::from_seconds(u32::from_le_bytes(head.take()?));
-    let value_bytes = usize::try_from(u32::from_le_bytes(head.take()?)).ok()?;
-    let version = Version(u64::from_le_bytes(head.take()?));
-    let cas = u64::from_le_bytes(head.take()?);
-    let meta_version = Version(u64::from_le_bytes(head.take()?));
+    let client_flags = head.u32()?;
+    let deadline = Deadline::from_seconds(head.u32()?);
+    let value_bytes = usize::try_from(head.u32()?).ok()?;
+    let version = Version(head.u64()?);
+    let cas = head.u64()?;
+    let meta_version = Version(head.u64()?);
     let key = rest.slice(usize::from(key_len)).filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()))?;
     let value = Value::Plain(rest.slice(value_bytes)?);
     let marks = Marks(marks).and(Marks::STORED);

@@ -91,19 +91,16 @@ impl Transfer {
     /// Reads it; `None` when it is none of this format.
     pub fn decode(body: &[u8]) -> Option<Transfer> {
         let mut rest = Rest(body);
-        if u32::from_le_bytes(rest.take()?) != TRANSFER_FORMAT {
+        if rest.u32()? != TRANSFER_FORMAT {
             return None;
         }
-        let mut short = || rest.take().map(u16::from_le_bytes);
-        let (group, group_count) = (GroupId(short()?), short()?);
+        let (group, group_count) = (GroupId(rest.u16()?), rest.u16()?);
         let [hash, hash_tag] = rest.take()?;
-        let mut short = || rest.take().map(u16::from_le_bytes);
-        let (from, to, _) = (short()?, short()?, short()?);
-        let number = u32::from_le_bytes(rest.take()?);
-        let incarnation = u32::from_le_bytes(rest.take()?);
-        let mut long = || rest.take().map(u64::from_le_bytes);
-        let (id, directory_id, lsn) = (long()?, long()?, Lsn(long()?));
-        let (ceiling, now) = (Version(long()?), UnixMs(long()?));
+        let (from, to, _) = (rest.u16()?, rest.u16()?, rest.u16()?);
+        let number = rest.u32()?;
+        let incarnation = rest.u32()?;
+        let (id, directory_id, lsn) = (rest.u64()?, rest.u64()?, Lsn(rest.u64()?));
+        let (ceiling, now) = (Version(rest.u64()?), UnixMs(rest.u64()?));
         let [name_bytes] = rest.take()?;
         let (hash, hash_tag) = (Hash::from_code(hash)?, HashTag::from_code(hash_tag)?);
         let name = rest.0;
@@ -141,9 +138,8 @@ impl Seal {
     /// Reads it.
     pub fn decode(body: &[u8]) -> Option<Seal> {
         let mut rest = Rest(body);
-        let mut long = || rest.take().map(u64::from_le_bytes);
-        let (items, bytes) = (long()?, long()?);
-        let seal = Seal { items, bytes, crc: u32::from_le_bytes(rest.take()?) };
+        let (items, bytes) = (rest.u64()?, rest.u64()?);
+        let seal = Seal { items, bytes, crc: rest.u32()? };
         (rest.0 == [0; 4]).then_some(seal)
     }
 }

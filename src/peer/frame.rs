@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::base::errand::Room;
 use crate::base::lsn::GroupId;
+use crate::base::rest::Rest;
 
 /// The head of every frame, bytes.
 pub const HEAD_BYTES: usize = 16;
@@ -164,7 +165,7 @@ impl<'a> Question<'a> {
     /// Reads it from a frame's body.
     pub fn read(body: &'a [u8]) -> Option<Question<'a>> {
         let (fixed, text) = body.split_first_chunk::<QUESTION_BYTES>()?;
-        let mut fields = Fields(fixed);
+        let mut fields = Rest(fixed);
         let (sequence, map_version) = (fields.u64()?, fields.u64()?);
         let group = Some(fields.u16()?).filter(|group| *group != NO_GROUP).map(GroupId);
         let (client, heard) = (fields.u64()?, fields.u64()?);
@@ -196,7 +197,7 @@ impl<'a> Reply<'a> {
     /// Reads it from a frame's body.
     pub fn read(body: &'a [u8]) -> Option<Reply<'a>> {
         let (fixed, text) = body.split_first_chunk::<ANSWER_BYTES>()?;
-        let mut fields = Fields(fixed);
+        let mut fields = Rest(fixed);
         let sequence = fields.u64()?;
         let (status, owner, map_version) = (fields.u8()?, fields.u16()?, fields.u64()?);
         let status = match status {
@@ -213,32 +214,5 @@ impl<'a> Reply<'a> {
     /// Its text, owned.
     pub fn bytes(&self) -> Bytes {
         Bytes::copy_from_slice(self.text)
-    }
-}
-
-/// Fields of fixed width, one after the other, little-endian.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
-
-impl<'a> Fields<'a> {
-    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (field, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*field)
-    }
-
-    pub(super) fn u8(&mut self) -> Option<u8> {
-        self.take::<1>().map(|[byte]| byte)
-    }
-
-    pub(super) fn u16(&mut self) -> Option<u16> {
-        self.take().map(u16::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
     }
 }

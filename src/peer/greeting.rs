@@ -4,8 +4,9 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::frame::{Fields, Kind, put};
+use super::frame::{Kind, put};
 use super::roster::{Facts, Secret};
+use crate::base::rest::Rest;
 
 /// A challenge, and a proof: bytes.
 pub const PROOF_BYTES: usize = 32;
@@ -46,7 +47,7 @@ impl Asking {
     pub fn finish(self, welcome: &[u8], secret: &Secret, out: &mut Vec<u8>) -> Result<(), String> {
         let cut = welcome.len().checked_sub(PROOF_BYTES).and_then(|at| welcome.split_at_checked(at));
         let (said, proof) = cut.ok_or("its greeting is too short")?;
-        let mut fields = Fields(said);
+        let mut fields = Rest(said);
         let _: Challenge = fields.take().ok_or("its greeting is too short")?;
         let theirs = Facts::read(fields.0).ok_or("its greeting cannot be understood")?;
         if !is_proof(secret, &[ANSWERER, &self.hello, said], proof) {
@@ -73,7 +74,7 @@ impl Answering {
         secret: &Secret,
         out: &mut Vec<u8>,
     ) -> Result<Answering, String> {
-        let mut fields = Fields(hello);
+        let mut fields = Rest(hello);
         let _: Challenge = fields.take().ok_or("the greeting is too short")?;
         let theirs = Facts::read(fields.0).ok_or("the greeting cannot be understood")?;
         facts.agree(&theirs)?;

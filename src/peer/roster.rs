@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::frame::Fields;
 use super::greeting::{Challenge, prove};
 use crate::base::limits::{
     PEER_SECRET_BYTES_MAX, PEER_SECRET_BYTES_MIN, SERVER_ID_MAX, TOPOLOGY_NAME_BYTES_MAX,
 };
 use crate::base::metrics::Histogram;
+use crate::base::rest::Rest;
 use crate::route::topology::{ServerId, Topology};
 use crate::route::{Hash, HashTag};
 
@@ -95,7 +95,7 @@ impl Facts {
     }
 
     pub(super) fn read(bytes: &[u8]) -> Option<Facts> {
-        let mut fields = Fields(bytes);
+        let mut fields = Rest(bytes);
         let (server, group_count) = (fields.u16()?, fields.u16()?);
         let (hash, hash_tag, map_version) = (fields.u8()?, fields.u8()?, fields.u64()?);
         let cluster =

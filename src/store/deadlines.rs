@@ -126,7 +126,7 @@ fn crc_of(id: ListingId, keys: &[u8]) -> u32 {
 /// The packed keys of a listing, `None` when it is damaged.
 pub(super) fn keys_of(id: ListingId, listing: &[u8]) -> Option<&[u8]> {
     let mut rest = Rest(listing);
-    let crc = u32::from_le_bytes(rest.take()?);
+    let crc = rest.u32()?;
     (crc == crc_of(id, rest.0)).then_some(rest.0)
 }
 

@@ -335,11 +335,11 @@ fn read_identity(path: &Path) -> Result<Option<Identity>, Fault> {
         Fault::new(FaultKind::Corrupt, message).at(&file)
     };
     let mut rest = Rest(&bytes);
-    let (magic, crc) = (rest.take::<8>(), rest.take().map(u32::from_le_bytes));
+    let (magic, crc) = (rest.take::<8>(), rest.u32());
     if magic != Some(MAGIC) || crc != Some(crc32c::crc32c(rest.0)) {
         return Err(damaged());
     }
-    let format = rest.take().map(u32::from_le_bytes).ok_or_else(damaged)?;
+    let format = rest.u32().ok_or_else(damaged)?;
     if format > FORMAT {
         let message = format!(
             "this data directory has format {format}, this version reads {FORMAT}: start the newer larder that wrote it"
@@ -371,10 +371,10 @@ fn encode(identity: &Identity) -> Vec<u8> {
 
 /// What stands behind the format.
 fn decode(mut rest: Rest<'_>) -> Option<Identity> {
-    let directory_id = u64::from_le_bytes(rest.take()?);
-    let group_count = u16::from_le_bytes(rest.take()?);
+    let directory_id = rest.u64()?;
+    let group_count = rest.u16()?;
     let [hash, hash_tag] = rest.take()?;
-    let server = u16::from_le_bytes(rest.take()?);
+    let server = rest.u16()?;
     let (hash, hash_tag) = (Hash::from_code(hash)?, HashTag::from_code(hash_tag)?);
     (1..=GROUPS_MAX).contains(&group_count).then_some(Identity {
         directory_id,

@@ -216,17 +216,17 @@ fn encode(directory_id: u64, sequence: u64, marks: &[Lsn]) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<Slot> {
     let mut rest = Rest(bytes);
     let magic = rest.take::<8>()?;
-    let crc = u32::from_le_bytes(rest.take()?);
+    let crc = rest.u32()?;
     if magic != MAGIC || crc != crc32c::crc32c(rest.0) {
         return None;
     }
-    let format = u32::from_le_bytes(rest.take()?);
+    let format = rest.u32()?;
     if format > FORMAT {
         return Some(Slot { format, directory_id: 0, sequence: u64::MAX, marks: Vec::new() });
     }
-    let directory_id = u64::from_le_bytes(rest.take()?);
-    let sequence = u64::from_le_bytes(rest.take()?);
-    let count = usize::try_from(u64::from_le_bytes(rest.take()?)).ok()?;
-    let marks = (0..count.min(rest.0.len() / 8)).map_while(|_| rest.take().map(u64::from_le_bytes).map(Lsn));
+    let directory_id = rest.u64()?;
+    let sequence = rest.u64()?;
+    let count = usize::try_from(rest.u64()?).ok()?;
+    let marks = (0..count.min(rest.0.len() / 8)).map_while(|_| rest.u64().map(Lsn));
     Some(Slot { format, directory_id, sequence, marks: marks.collect() })
 }

@@ -71,16 +71,13 @@ pub(super) fn write_record(
 
 fn decode_record(bytes: &[u8]) -> Option<Record> {
     let mut rest = Rest(bytes);
-    let mut number = || rest.take().map(u64::from_le_bytes);
-    let (applied_lsn, below) = (Lsn(number()?), Version(number()?));
-    let pending_s = u32::from_le_bytes(rest.take()?);
-    let mut number = || rest.take().map(u64::from_le_bytes);
-    let (version_max, rows, payload_bytes) = (Version(number()?), number()?, number()?);
-    let swept = u32::from_le_bytes(rest.take()?);
-    let mut number = || rest.take().map(u64::from_le_bytes);
+    let (applied_lsn, below) = (Lsn(rest.u64()?), Version(rest.u64()?));
+    let pending_s = rest.u32()?;
+    let (version_max, rows, payload_bytes) = (Version(rest.u64()?), rest.u64()?, rest.u64()?);
+    let swept = rest.u32()?;
     let flush = FlushMark { below, pending_s };
     let state = State { applied_lsn, flush, version_max, rows, payload_bytes };
-    Some(Record { state, swept, next_listing: number()?, listed: number()? })
+    Some(Record { state, swept, next_listing: rest.u64()?, listed: rest.u64()? })
 }
 
 /// Writes whose file this is.
@@ -105,16 +102,16 @@ pub(super) fn read_identity(
     let bytes = bytes.ok_or_else(|| Trouble::Damaged("the identity row is missing or damaged".to_owned()))?;
     let mut rest = Rest(bytes);
     let short = || Trouble::Damaged("the identity row is too short".to_owned());
-    let format = u32::from_le_bytes(rest.take().ok_or_else(short)?);
+    let format = rest.u32().ok_or_else(short)?;
     if format > FORMAT {
         let message = format!(
             "format {format}, this version reads up to {FORMAT}: start the newer larder that wrote it"
         );
         return Err(Trouble::Fault(Fault::new(FaultKind::Mismatch, message)));
     }
-    let directory_id = u64::from_le_bytes(rest.take().ok_or_else(short)?);
-    let group = GroupId(u16::from_le_bytes(rest.take().ok_or_else(short)?));
-    let group_count = u16::from_le_bytes(rest.take().ok_or_else(short)?);
+    let directory_id = rest.u64().ok_or_else(short)?;
+    let group = GroupId(rest.u16().ok_or_else(short)?);
+    let group_count = rest.u16().ok_or_else(short)?;
     Ok(GroupIdentity { directory_id, group, group_count })
 }
 
@@ -162,7 +159,7 @@ fn put(
 /// What stands behind the checksum of the row `name`, if it is right.
 fn body<'a>(name: &str, row: &'a [u8]) -> Option<&'a [u8]> {
     let mut rest = Rest(row);
-    let crc = u32::from_le_bytes(rest.take()?);
+    let crc = rest.u32()?;
     (crc == crc_of(name, rest.0)).then_some(rest.0)
 }
 

@@ -97,15 +97,14 @@ pub(super) fn decode(row: &[u8]) -> Option<Facts> {
     if kind != KIND_ITEM {
         return None;
     }
-    let crc = u32::from_le_bytes(rest.take()?);
-    let version = Version(u64::from_le_bytes(rest.take()?));
+    let crc = rest.u32()?;
+    let version = Version(rest.u64()?);
     let has = |bit: u8| fields & bit != 0;
-    let client_flags = if has(HAS_CLIENT_FLAGS) { u32::from_le_bytes(rest.take()?) } else { 0 };
-    let deadline = if has(HAS_DEADLINE) { u32::from_le_bytes(rest.take()?) } else { 0 };
-    let cas = if has(HAS_CAS) { u64::from_le_bytes(rest.take()?) } else { version.0 };
-    let meta_version =
-        if has(HAS_META_VERSION) { Version(u64::from_le_bytes(rest.take()?)) } else { version };
-    let whole = if has(HAS_PIECES) { Some(u32::from_le_bytes(rest.take()?)) } else { None };
+    let client_flags = if has(HAS_CLIENT_FLAGS) { rest.u32()? } else { 0 };
+    let deadline = if has(HAS_DEADLINE) { rest.u32()? } else { 0 };
+    let cas = if has(HAS_CAS) { rest.u64()? } else { version.0 };
+    let meta_version = if has(HAS_META_VERSION) { Version(rest.u64()?) } else { version };
+    let whole = if has(HAS_PIECES) { Some(rest.u32()?) } else { None };
     Some(Facts {
         client_flags,
         deadline: Deadline::from_seconds(deadline),

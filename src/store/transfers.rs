@@ -102,17 +102,17 @@ impl Transfers {
             Fault::new(FaultKind::Corrupt, message).at(&path)
         };
         let mut rest = Rest(&bytes);
-        let (magic, crc) = (rest.take::<8>(), rest.take().map(u32::from_le_bytes));
+        let (magic, crc) = (rest.take::<8>(), rest.u32());
         if magic != Some(MAGIC) || crc != Some(crc32c::crc32c(rest.0)) {
             return Err(damaged());
         }
-        let format = rest.take().map(u32::from_le_bytes).ok_or_else(damaged)?;
+        let format = rest.u32().ok_or_else(damaged)?;
         if format != FORMAT {
             let message =
                 format!("format {format}, this version reads {FORMAT}: use the larder that wrote it");
             return Err(Fault::new(FaultKind::Mismatch, message).at(&path));
         }
-        if rest.take().map(u64::from_le_bytes) != Some(directory_id) {
+        if rest.u64() != Some(directory_id) {
             let message = "another data directory's: put back the one that belongs here";
             return Err(Fault::new(FaultKind::Mismatch, message).at(&path));
         }
@@ -209,7 +209,7 @@ impl Transfers {
 
 /// What stands behind the directory id.
 fn decode(mut rest: Rest<'_>) -> Option<(String, BTreeMap<GroupId, Passage>)> {
-    let count = u16::from_le_bytes(rest.take()?);
+    let count = rest.u16()?;
     let [name_bytes, _] = rest.take()?;
     let (name, entries) = rest.0.split_at_checked(usize::from(name_bytes))?;
     let fits = name.len() <= TOPOLOGY_NAME_BYTES_MAX && count <= GROUPS_MAX;
@@ -217,12 +217,11 @@ fn decode(mut rest: Rest<'_>) -> Option<(String, BTreeMap<GroupId, Passage>)> {
     rest = Rest(entries);
     let mut passages = BTreeMap::new();
     for _ in 0..count {
-        let group = GroupId(u16::from_le_bytes(rest.take()?));
+        let group = GroupId(rest.u16()?);
         let [standing, _] = rest.take()?;
-        let number = u32::from_le_bytes(rest.take()?);
-        let mut long = || rest.take().map(u64::from_le_bytes);
-        let (id, items, now) = (long()?, long()?, UnixMs(long()?));
-        let other = u16::from_le_bytes(rest.take()?);
+        let number = rest.u32()?;
+        let (id, items, now) = (rest.u64()?, rest.u64()?, UnixMs(rest.u64()?));
+        let other = rest.u16()?;
         let _: [u8; 6] = rest.take()?;
         let standing = Standing::ALL.into_iter().find(|known| *known as u8 == standing)?;
         passages.insert(group, Passage { standing, number, id, other, items, now });
