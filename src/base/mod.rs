@@ -4,7 +4,7 @@
 //! stored ([`item`]), what one server asks another ([`errand`]), how changes are ordered ([`version`], [`lsn`]), time
 //! as a value ([`time`]), the names of what decides where a key lives ([`placement`]), every limit ([`limits`]), what is
 //! counted ([`counters`], [`metrics`]), how things fail ([`fault`]), what may be taken of the disk ([`space`]), the
-//! search for a byte ([`search`]), the reading of fields ([`rest`]), chance that can be had again ([`chance`]), and whose
+//! search for a byte ([`search`]), the reading of fields ([`rest`]), what is received ([`inbox`]), chance that can be had again ([`chance`]), and whose
 //! certificates are asked for ([`tls`]).
 //!
 //! May import: nothing of the house.
@@ -21,6 +21,7 @@ pub mod counters;
 pub mod effect;
 pub mod errand;
 pub mod fault;
+pub mod inbox;
 pub mod item;
 pub mod limits;
 pub mod lsn;

@@ -102,13 +102,8 @@ impl Desk {
     }
 
     /// Which place of this connection's replies is to be asked for next of those that were put off; none while some are.
-    pub fn next_held(&mut self, asker: Asker) -> Option<Slot> {
-        let held = self.held.get(&asker.id)?;
-        let next = held.next_slot();
-        if held.is_over() {
-            self.held.remove(&asker.id);
-        }
-        next
+    pub fn next_held(&self, asker: Asker) -> Option<Slot> {
+        self.held.get(&asker.id).and_then(Held::next_slot)
     }
 
     /// Asks for it and some behind it: there is this much room for the answers.
@@ -249,10 +244,12 @@ impl Desk {
         }
     }
 
-    /// A request is answered: if it was put off before, the next one may be asked.
+    /// A request is over: if it was put off before, the next one may be asked. See [`Held::settle`].
     fn settle(&mut self, task: &Task, is_answered: bool) {
-        if let Some(held) = self.held.get_mut(&task.asker.id) {
-            held.settle(task, is_answered);
+        let Some(held) = self.held.get_mut(&task.asker.id) else { return };
+        held.settle(task, is_answered);
+        if held.is_over() {
+            self.held.remove(&task.asker.id);
         }
     }
 

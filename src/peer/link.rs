@@ -15,9 +15,10 @@ use super::greeting::Asking;
 use super::parts::Part;
 use super::roster::Roster;
 use crate::base::errand::{Errand, Outcome, Place, Slot};
+use crate::base::inbox::rest_of;
 use crate::base::limits::{
-    KEPT_BUFFER_BYTES, PEER_ANSWER_MS, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS,
-    PEER_HOLD_MS, PEER_PAUSE_MS_MAX, PEER_PAUSE_MS_MIN, PEER_WAITING_BYTES_MAX, PEER_WAITING_MAX,
+    PEER_ANSWER_MS, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS, PEER_HOLD_MS,
+    PEER_PAUSE_MS_MAX, PEER_PAUSE_MS_MIN, PEER_WAITING_BYTES_MAX, PEER_WAITING_MAX,
 };
 
 /// The most slices handed to one `writev`.
@@ -312,10 +313,7 @@ impl Link {
                 }
             }
         };
-        inbox.drain(..taken);
-        if !inbox.is_empty() || inbox.capacity() <= KEPT_BUFFER_BYTES {
-            self.inbox = inbox;
-        }
+        self.inbox = rest_of(inbox, taken);
         result
     }
 

@@ -10,6 +10,7 @@ use super::parts;
 use super::roster::Roster;
 use crate::base::command::{Command, Get, Keys, Own};
 use crate::base::errand::Room;
+use crate::base::inbox::rest_of;
 use crate::base::limits::{
     KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX, PEER_FRAME_BYTES_MAX, PEER_GREETING_BYTES_MAX, PEER_GREETING_MS,
     PEER_PARTS_BYTES_MAX, PEER_PUT_OFF_MAX, PEER_READ_BYTES_MAX, PEER_READ_KEYS_MAX,
@@ -227,8 +228,7 @@ impl Session {
             }
         }
         if progress != Progress::Closing {
-            inbox.drain(..taken);
-            self.inbox = inbox;
+            self.inbox = rest_of(inbox, taken);
         }
         // A share that is used up leaves something to do only where a whole frame is left.
         if progress == Progress::Again && !self.has_backlog() { Progress::Idle } else { progress }
