@@ -150,10 +150,11 @@ impl Desk {
         if let Some(link) = self.links.get_mut(&server) {
             log::debug!("the connection to server {server} is lost: {why}");
             link.lost(why, now_ms, &mut events);
+            // The next connection knows nothing of what was put off, and would let pass what was asked behind it.
+            for (client, held) in &mut self.held {
+                self.stopped.extend(held.take_back(server, link.recall(*client)));
+            }
         }
-        // The next connection knows nothing of what was put off, and would let pass what was asked behind it.
-        let held = self.held.values_mut().flat_map(|held| held.take_of(server));
-        events.extend(held.map(|task| Event::Failed(task, Why::Down)));
         self.conclude(events, now_ms);
         self.note_down(server, roster, now_ms);
     }

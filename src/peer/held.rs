@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::desk::Task;
+use super::desk::{Asker, Task};
 use crate::base::errand::{Room, Slot};
 use crate::base::limits::PEER_ASKED_AGAIN_MAX;
 
@@ -60,12 +60,14 @@ impl Held {
         self.asked.retain(|asked| *asked != task.number);
     }
 
-    /// What waits for this server.
-    pub(super) fn take_of(&mut self, server: u16) -> VecDeque<Task> {
-        let (gone, kept) =
-            std::mem::take(&mut self.tasks).into_iter().partition(|task| task.errand.server == server);
-        self.tasks = kept;
-        gone
+    /// The connection to this server is lost: takes what has not left. Who is to be told that something waits.
+    pub(super) fn take_back(&mut self, server: u16, unsent: Vec<Task>) -> Option<Asker> {
+        self.unsure.remove(&server);
+        for task in unsent {
+            self.asked.retain(|asked| *asked != task.number);
+            self.put(task);
+        }
+        self.tasks.front().map(|task| task.asker)
     }
 
     /// Everything.

@@ -382,6 +382,15 @@ impl Link {
         Ok(())
     }
 
+    /// Takes back what of a client's waits for the next connection.
+    pub fn recall(&mut self, client: u64) -> Vec<Task> {
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        let (recalled, kept): (Vec<Letter>, _) = queue.partition(|letter| letter.task.asker.id == client);
+        self.queue = kept.into();
+        self.bytes -= recalled.iter().map(|letter| letter.frame.len()).sum::<usize>();
+        recalled.into_iter().map(Letter::taken_back).collect()
+    }
+
     /// The connection is gone, or was never made.
     pub fn lost(&mut self, why: String, now_ms: u64, events: &mut Vec<Event>) {
         let is_stalled = self.is_stalled(now_ms);

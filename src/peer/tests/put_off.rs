@@ -94,30 +94,44 @@ fn who_is_gone_or_can_never_wait_is_not_asked_for_again() {
 }
 
 #[test]
-fn what_a_lost_connection_had_put_off_is_answered_and_does_not_come_behind_what_was_asked_later() {
+fn what_a_lost_connection_had_put_off_is_asked_again_on_the_next_before_what_was_behind_it() {
     let mut pair = Pair::new();
     pair.ask_of(ASKER, 0, "get large1\r\n", LITTLE);
     pair.greet();
-    // The second has not left when the first is put off, and does with the next connection.
-    let mut sent = pair.sent(usize::MAX);
+    // The second has not left when the first is put off, nor when the first is asked again behind it.
+    let sent = pair.sent(usize::MAX);
     pair.ask_of(ASKER, 1, &set("b"), Room::LINE);
-    sent.extend(pair.sent(0));
     pair.session.turn(&sent, 9, NOW, &pair.owner, &pair.answering);
     let said = pair.answered(usize::MAX);
     pair.desk.receive(2, &said, &pair.asking, 0).unwrap();
     pair.ask_of(ASKER, 2, &set("c"), Room::LINE);
+    assert!(pair.go_on(ASKER));
+    pair.desk.take_stopped();
     pair.lose();
-    let down = "SERVER_ERROR group 7 is on server 2, which is down";
-    assert_eq!(pair.answers(), [(0, down.into()), (2, down.into())]);
+    assert_eq!((pair.desk.take_stopped(), pair.answers()), (vec![ASKER], vec![]));
     pair.now_ms += 200;
     pair.ask_of(ASKER, 3, &set("d"), Room::LINE);
-    assert!(!pair.desk.has_held());
-    pair.ask_of(ASKER, 4, &set("e"), Room::LINE);
+    assert!(pair.go_on(ASKER));
     pair.open();
     pair.carry(1 << 20).unwrap();
-    pair.go_on(ASKER);
+    assert_eq!(pair.heard(), ["large1", "b", "c", "d"]);
+    assert!(!pair.desk.has_held());
+    // And when there is no next one, all are told so.
+    let mut pair = Pair::new();
+    pair.ask_of(ASKER, 0, "get large1\r\n", LITTLE);
+    pair.open();
     pair.carry(1 << 20).unwrap();
-    assert_eq!(pair.heard(), ["b", "d", "e"]);
+    (1..20).for_each(|slot| pair.ask_of(ASKER, slot, &set("b"), Room::LINE));
+    pair.lose();
+    pair.now_ms += PEER_HOLD_MS;
+    let down = "SERVER_ERROR group 7 is on server 2, which is down";
+    let mut told = Vec::new();
+    while pair.go_on(ASKER) {
+        pair.desk.tick(&pair.asking, pair.now_ms);
+        told.extend(pair.answers());
+    }
+    assert_eq!(told, (0..20).map(|slot| (slot, down.to_owned())).collect::<Vec<_>>());
+    assert!(pair.heard().is_empty());
 }
 
 #[test]
@@ -140,7 +154,8 @@ fn who_puts_off_too_many_clients_is_refused() {
 /// time and is cut now and then. Each request has one answer; what is executed, is so once and in the order of its client.
 #[test]
 fn every_client_is_answered_once_and_in_order_whatever_is_put_off() {
-    for seed in 0..50 {
+    // The last of them found a question that came before one that it stood behind, after a cut.
+    for seed in (0..50).chain([267]) {
         let mut chance = Chance(seed);
         let mut pair = Pair::new();
         let mut next = [0_u64; 2];
