@@ -3,7 +3,8 @@
 use arrayvec::ArrayVec;
 
 use crate::base::command::{Command, Get, Keys};
-use crate::base::limits::{BATCH_REQUESTS, KEPT_BUFFER_BYTES, OUTBOX_BYTES_MAX};
+use crate::base::inbox::rest_of;
+use crate::base::limits::{BATCH_REQUESTS, OUTBOX_BYTES_MAX};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
@@ -120,7 +121,7 @@ impl Connection {
         }
         let inbox = std::mem::take(&mut self.inbox);
         let (taken, progress) = self.serve(&inbox, requests_max, now, backend);
-        self.keep_rest(inbox, taken);
+        self.inbox = rest_of(inbox, taken);
         progress
     }
 
@@ -262,19 +263,6 @@ impl Connection {
         let step = self.swallow_bytes.min(available as u64);
         self.swallow_bytes -= step;
         step as usize
-    }
-
-    /// Keeps what was not taken of the inbox, and its memory only when that is small or needed.
-    fn keep_rest(&mut self, mut inbox: Vec<u8>, taken: usize) {
-        if taken >= inbox.len() {
-            inbox.clear();
-            if inbox.capacity() > KEPT_BUFFER_BYTES {
-                return;
-            }
-        } else if taken > 0 {
-            inbox.drain(..taken);
-        }
-        self.inbox = inbox;
     }
 
     /// Whether it speaks the binary protocol, as far as that is known.
