@@ -1,8 +1,9 @@
 //! The classic commands about keys that carry no value: reads, delete, incr, decr, touch.
 
-use super::line::{Line, Words, ends_with_noreply, exptime, is_key, key, number_u64, word};
+use super::line::{Line, Words, ends_with_noreply, exptime, is_key, key, number_u64};
 use super::{ClassicForm, Parsed, Request, Step, texts};
 use crate::base::command::{Arith, Command, CountedAs, Delete, Direction, Get, Key, Keys, Op};
+use crate::base::search::split_word;
 
 /// How many spaces before an unended read are borne with.
 const LEADING_SPACES_MAX: usize = 100;
@@ -15,8 +16,8 @@ pub(super) fn read<'a>(line: &Line<'a>, args: &'a [u8], with_cas: bool) -> Step<
 
 /// gat, gats.
 pub(super) fn read_and_touch<'a>(line: &Line<'a>, args: &'a [u8], with_cas: bool) -> Step<'a> {
-    let Some((first, keys)) = word(args) else { return line.reject(texts::BAD_LINE) };
-    if word(keys).is_none() {
+    let Some((first, keys)) = split_word(args) else { return line.reject(texts::BAD_LINE) };
+    if split_word(keys).is_none() {
         return line.reject(texts::BAD_LINE);
     }
     match exptime(first) {
@@ -48,7 +49,7 @@ pub(super) fn begins_read(bytes: &[u8]) -> bool {
 
 /// delete: old clients send a zero behind the key; anything else there is refused, and nothing is deleted.
 pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (name, rest) = word(args).ok_or(texts::BAD_LINE)?;
+    let (name, rest) = split_word(args).ok_or(texts::BAD_LINE)?;
     let form = ClassicForm { noreply: ends_with_noreply(args), with_cas: false };
     let mut words = Words(rest);
     let fine = match [words.next(), words.next(), words.next()] {
