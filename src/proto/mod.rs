@@ -217,9 +217,12 @@ pub fn decode<'a>(bytes: &'a [u8], searched: usize, limits: &Limits) -> Step<'a>
     if line.length < REQUEST_BYTES_MIN {
         return line.reject(texts::BAD_LINE);
     }
-    // Most requests are reads. Their verb is known without looking where it ends.
-    if let Some(keys) = line.text.strip_prefix(b"get ") {
-        return classic::read(&line, keys, false);
+    // Most requests are these two. Their verbs are known without looking where they end.
+    if let Some(args) = line.text.strip_prefix(b"get ") {
+        return classic::read(&line, args, false);
+    }
+    if let Some(args) = line.text.strip_prefix(b"set ") {
+        return storage::decode(&line, args, StoreMode::Set, limits);
     }
     let (verb, args) = line.split_verb();
     let parsed = match verb {
