@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use larder::base::command::{Command, Key, Keys, Op, Store};
 use larder::base::item::{Item, Marks, Value};
 use larder::base::limits::{KEY_BYTES_MAX, LINE_BYTES_MAX, OPAQUE_BYTES_MAX};
-use larder::base::reply::{Changed, Denial, Hit, Number, Reply};
+use larder::base::reply::{Changed, Created, Denial, Hit, Number, Reply};
 use larder::base::time::{Deadline, UnixMs};
 use larder::base::version::Version;
 use larder::proto::{self, ClassicForm, Form, Request, Step};
@@ -257,9 +257,9 @@ fn is_frame(answer: &[u8]) -> bool {
 }
 
 /// One reply of every kind.
-fn replies() -> [Reply<'static>; 14] {
+fn replies() -> [Reply<'static>; 15] {
     const NOW: UnixMs = UnixMs(1_700_000_000_000);
-    let item = Item {
+    const ITEM: Item<'static> = Item {
         value: Value::Plain(b"value"),
         client_flags: u32::MAX,
         deadline: Deadline::NEVER,
@@ -270,7 +270,7 @@ fn replies() -> [Reply<'static>; 14] {
         accessed_s: u32::MAX,
     };
     let hit = Hit {
-        item,
+        item: &ITEM,
         deadline: Deadline::PAST,
         now: NOW,
         held: false,
@@ -289,6 +289,13 @@ fn replies() -> [Reply<'static>; 14] {
     [
         Reply::Hit(hit),
         Reply::Hit(Hit { held: true, won: false, ..hit }),
+        Reply::Created(Created {
+            cas: u64::MAX,
+            deadline: Deadline::PAST,
+            marks: Marks::BINARY_KEY,
+            now: NOW,
+            held: false,
+        }),
         Reply::Miss,
         Reply::Stored(Changed { cas: u64::MAX, value_bytes: usize::MAX }),
         Reply::NotStored,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::search::position_of;
+use super::search::split_word;
 use super::time::{Deadline, Exptime};
 
 /// One request, borrowed from the bytes it was read from.
@@ -101,11 +101,7 @@ impl<'a> Keys<'a> {
     /// The first key and the text after it; `None` when there is none left.
     #[inline]
     pub fn split_first(self) -> Option<(&'a [u8], Keys<'a>)> {
-        let start = self.0.iter().position(|byte| *byte != b' ')?;
-        let (_, text) = self.0.split_at_checked(start)?;
-        let end = position_of(b' ', text).unwrap_or(text.len());
-        let (key, rest) = text.split_at_checked(end)?;
-        Some((key, Keys(rest)))
+        split_word(self.0).map(|(key, rest)| (key, Keys(rest)))
     }
 
     /// All of them.

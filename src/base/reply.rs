@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::item::Item;
+use super::item::{Item, Marks, Value};
 use super::time::{Deadline, UnixMs};
+use super::version::Version;
 
 /// Where a codec writes a reply.
 pub trait Sink {
@@ -28,6 +29,8 @@ impl Sink for Vec<u8> {
 pub enum Reply<'a> {
     /// The item, to a read.
     Hit(Hit<'a>),
+    /// None, to a read that has created one.
+    Created(Created),
     /// No item, to a read.
     Miss,
     /// Stored; also when meta `I` stored a stale value.
@@ -56,7 +59,7 @@ pub enum Reply<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Hit<'a> {
     /// The item before.
-    pub item: Item<'a>,
+    pub item: &'a Item<'a>,
     /// Its deadline after.
     pub deadline: Deadline,
     /// There was none, and one was created.
@@ -71,6 +74,51 @@ pub struct Hit<'a> {
     pub stale: bool,
     /// Somebody else is recaching (`Z`).
     pub taken: bool,
+}
+
+/// An empty item that a read has created, for its client to fill.
+#[derive(Clone, Copy, Debug)]
+pub struct Created {
+    /// Its cas.
+    pub cas: u64,
+    /// When it dies.
+    pub deadline: Deadline,
+    /// Its marks, as the client is shown them.
+    pub marks: Marks,
+    /// When it was created.
+    pub now: UnixMs,
+    /// The client holds this cas already.
+    pub held: bool,
+}
+
+impl Created {
+    /// The item as the read that created it is shown it. Its deadline counts as changed by that read.
+    pub fn item(&self) -> Item<'static> {
+        Item {
+            value: Value::Plain(&[]),
+            client_flags: 0,
+            deadline: Deadline::NEVER,
+            version: Version::ZERO,
+            cas: self.cas,
+            meta_version: Version::ZERO,
+            marks: self.marks,
+            accessed_s: self.now.seconds(),
+        }
+    }
+
+    /// What a client is told that meets `item`, the one created.
+    pub fn hit<'a>(&self, item: &'a Item<'a>) -> Hit<'a> {
+        Hit {
+            item,
+            deadline: self.deadline,
+            created: true,
+            now: self.now,
+            held: self.held,
+            won: true,
+            stale: false,
+            taken: false,
+        }
+    }
 }
 
 /// A stored value's facts.

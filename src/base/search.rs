@@ -1,5 +1,7 @@
-//! Finding a byte in a short text: eight bytes at once. Words and request lines are too short for a general vector
+//! Finding a byte in a short text: sixteen bytes at once. Words and request lines are too short for a general vector
 //! search to pay off, and too long for one byte at a time.
+
+use wide::u8x16;
 
 const ONES: u64 = u64::MAX / 0xff;
 
@@ -8,16 +10,53 @@ const ONES: u64 = u64::MAX / 0xff;
 pub fn position_of(byte: u8, text: &[u8]) -> Option<usize> {
     let mut rest = text;
     let mut position = 0;
-    while let Some((eight, behind)) = rest.split_first_chunk() {
-        if let Some(found) = position_in_eight(byte, eight) {
+    while let Some((sixteen, behind)) = rest.split_first_chunk() {
+        if let Some(found) = position_in_sixteen(byte, sixteen) {
             return Some(position + found);
         }
-        (rest, position) = (behind, position + 8);
+        (rest, position) = (behind, position + 16);
     }
     match text.last_chunk() {
-        // The last eight overlap those before, in which it was not found.
-        Some(last) if !rest.is_empty() => position_in_eight(byte, last).map(|found| text.len() - 8 + found),
-        _ => rest.iter().position(|other| *other == byte).map(|found| position + found),
+        // The last sixteen overlap those before, in which it was not found.
+        Some(last) if !rest.is_empty() => {
+            position_in_sixteen(byte, last).map(|found| text.len() - 16 + found)
+        }
+        _ => position_in_few(byte, rest).map(|found| position + found),
+    }
+}
+
+/// The first word of `text` and what stands behind it. Only spaces separate.
+#[inline]
+pub fn split_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut word = text;
+    while let [b' ', behind @ ..] = word {
+        word = behind;
+    }
+    if word.is_empty() {
+        return None;
+    }
+    word.split_at_checked(position_of(b' ', word).unwrap_or(word.len()))
+}
+
+/// The places of `byte` in sixteen bytes: a bit for each, the lowest for the first.
+#[inline]
+pub fn places_in_sixteen(byte: u8, sixteen: &[u8; 16]) -> u32 {
+    u8x16::new(*sixteen).simd_eq(u8x16::splat(byte)).to_bitmask()
+}
+
+#[inline]
+fn position_in_sixteen(byte: u8, sixteen: &[u8; 16]) -> Option<usize> {
+    let places = places_in_sixteen(byte, sixteen);
+    (places != 0).then(|| places.trailing_zeros() as usize)
+}
+
+/// Where `byte` first stands in fewer than sixteen.
+#[inline]
+fn position_in_few(byte: u8, few: &[u8]) -> Option<usize> {
+    match (few.first_chunk(), few.last_chunk()) {
+        (Some(first), Some(last)) => position_in_eight(byte, first)
+            .or_else(|| position_in_eight(byte, last).map(|found| few.len() - 8 + found)),
+        _ => few.iter().position(|other| *other == byte),
     }
 }
 
@@ -54,6 +93,20 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_word_ends_at_a_space_and_nothing_else() {
+        for (text, split) in [
+            ("", None),
+            ("  ", None),
+            ("a", Some(("a", ""))),
+            ("  a\tb  c", Some(("a\tb", "  c"))),
+            ("a-word-of-sixteen rest", Some(("a-word-of-sixteen", " rest"))),
+        ] {
+            let expected = split.map(|(word, rest): (&str, &str)| (word.as_bytes(), rest.as_bytes()));
+            assert_eq!(split_word(text.as_bytes()), expected, "{text:?}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) enum Sight {
 impl Sight {
     pub(super) fn of(reply: &Reply<'_>) -> Sight {
         match reply {
-            Reply::Hit(hit) if hit.created => Sight::Made,
+            Reply::Created(_) => Sight::Made,
             Reply::Hit(hit) | Reply::Inspected(hit) => Sight::Hit(hit.item.value.bytes().len()),
             Reply::Stored(changed) => Sight::Stored(changed.value_bytes),
             Reply::NotStored => Sight::NotStored,

@@ -77,7 +77,7 @@ pub enum Access {
 pub fn execute<'i, 'c>(
     op: &Op<'c>,
     key: &Key<'_>,
-    old: Option<&Item<'i>>,
+    old: Option<&'i Item<'i>>,
     stamp: Stamp,
     rules: &Rules,
 ) -> Outcome<'i, 'c> {

@@ -3,30 +3,30 @@
 use super::{Access, Call, Outcome, retouch};
 use crate::base::command::{CountedAs, Get};
 use crate::base::effect::{Cause, Effect, NewValue, Put};
-use crate::base::item::{Item, Marks, Value};
-use crate::base::reply::{Hit, Reply};
+use crate::base::item::{Item, Marks};
+use crate::base::reply::{Created, Hit, Reply};
 use crate::base::time::{Deadline, Exptime};
 use crate::base::version::Version;
 
 /// get, gets, gat, gats, mg.
 #[inline]
-pub(super) fn get<'i, 'c>(get: &Get, call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
+pub(super) fn get<'i, 'c>(get: &Get, call: Call<'_>, old: Option<&'i Item<'i>>) -> Outcome<'i, 'c> {
     let access = if get.unnoticed { Access::None } else { Access::Fetched };
     match (old, get.vivify) {
-        (Some(item), _) => hit(get, call, item).noted(access),
+        (Some(item), _) => hit(get, call, item, access),
         (None, Some(exptime)) => vivify(get, exptime, call).noted(access),
         (None, None) => Outcome::of(Reply::Miss),
     }
 }
 
 #[inline]
-fn hit<'i, 'c>(get: &Get, call: Call<'_>, item: &Item<'i>) -> Outcome<'i, 'c> {
+fn hit<'i, 'c>(get: &Get, call: Call<'_>, item: &'i Item<'i>, access: Access) -> Outcome<'i, 'c> {
     let deadline = get.touch.map_or(item.deadline, |exptime| call.deadline(exptime));
     let won = wins(get, call, item, if get.touches_first { deadline } else { item.deadline });
     let (cause, marks) =
         if won { (Cause::Win, item.marks.with(Marks::WON)) } else { (Cause::Touch, item.marks) };
     let facts = Hit { held: get.held_cas == Some(item.cas), won, deadline, ..facts(call, item) };
-    Outcome::of(Reply::Hit(facts)).with(retouch(cause, item, deadline, item.cas, marks))
+    Outcome { reply: Reply::Hit(facts), effect: retouch(cause, item, deadline, item.cas, marks), access }
 }
 
 /// Whether this client is the one to recache: the first to meet a stale item, or one about to die. Only meta clients
@@ -43,41 +43,30 @@ fn is_nearly_due(recache_below_s: Option<i32>, call: Call<'_>, deadline: Deadlin
     !threshold.is_never() && !deadline.is_never() && deadline < threshold
 }
 
-/// An empty item for the caller to fill. Its deadline counts as changed by this request: what stands before `N` and `T`
-/// sees none.
+/// An empty item for the caller to fill.
 fn vivify<'i, 'c>(get: &Get, exptime: Exptime, call: Call<'_>) -> Outcome<'i, 'c> {
     let deadline = call.deadline(exptime);
     let cas = call.new_cas(get.new_cas);
-    let item = Item {
-        value: Value::Plain(&[]),
-        client_flags: 0,
-        deadline: Deadline::NEVER,
-        version: call.stamp.version,
-        cas,
-        meta_version: call.stamp.version,
-        marks: call.fresh_marks(),
-        accessed_s: call.stamp.now.seconds(),
-    };
-    let held = get.held_cas == Some(cas);
+    let marks = call.fresh_marks();
+    let created = Created { cas, deadline, marks, now: call.stamp.now, held: get.held_cas == Some(cas) };
     let put = Put {
         cause: Cause::Vivify,
         value: NewValue::Whole(&[]),
         client_flags: 0,
         deadline,
         cas,
-        marks: item.marks.with(Marks::WON),
+        marks: marks.with(Marks::WON),
         base: Version::ZERO,
         delta: 0,
     };
-    Outcome::of(Reply::Hit(Hit { won: true, created: true, held, deadline, ..facts(call, &item) }))
-        .with(Some(Effect::Put(put)))
+    Outcome::of(Reply::Created(created)).with(Some(Effect::Put(put)))
 }
 
 /// What can be said of an item that a request leaves as it is.
 #[inline]
-fn facts<'i>(call: Call<'_>, item: &Item<'i>) -> Hit<'i> {
+fn facts<'i>(call: Call<'_>, item: &'i Item<'i>) -> Hit<'i> {
     Hit {
-        item: *item,
+        item,
         deadline: item.deadline,
         created: false,
         now: call.stamp.now,
@@ -96,6 +85,6 @@ pub(super) fn touch<'i, 'c>(exptime: Exptime, call: Call<'_>, old: Option<&Item<
 }
 
 /// me.
-pub(super) fn inspect<'i, 'c>(call: Call<'_>, old: Option<&Item<'i>>) -> Outcome<'i, 'c> {
+pub(super) fn inspect<'i, 'c>(call: Call<'_>, old: Option<&'i Item<'i>>) -> Outcome<'i, 'c> {
     Outcome::of(old.map_or(Reply::Miss, |item| Reply::Inspected(facts(call, item))))
 }

@@ -104,7 +104,7 @@ fn show_marks(marks: Marks) -> String {
 
 /// `hit <value> f<flags> <cas> <deadline before>><after> [held] [X] [Z] [W]`
 fn show_hit(word: &str, hit: &Hit<'_>, stamp: Stamp) -> String {
-    let item = &hit.item;
+    let item = hit.item;
     let letter = |set, letter| if set { letter } else { "" };
     format!(
         "{word} {:?} f{} {} {}>{}{}{}{}{}",
@@ -123,6 +123,7 @@ fn show_hit(word: &str, hit: &Hit<'_>, stamp: Stamp) -> String {
 fn show_reply(reply: &Reply<'_>, stamp: Stamp) -> String {
     match reply {
         Reply::Hit(hit) => show_hit("hit", hit, stamp),
+        Reply::Created(created) => show_hit("hit", &created.hit(&created.item()), stamp),
         Reply::Inspected(hit) => show_hit("me", hit, stamp),
         Reply::Stored(changed) => format!("stored {} s{}", show_cas(changed.cas, stamp), changed.value_bytes),
         Reply::Number(number) => {

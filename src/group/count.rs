@@ -45,7 +45,7 @@ pub(super) fn count(
 ) {
     match op {
         Op::Get(get) => {
-            let hit = u64::from(matches!(reply, Reply::Hit(_)));
+            let hit = u64::from(matches!(reply, Reply::Hit(_) | Reply::Created(_)));
             counters.get_flushed += u64::from(is_flushed);
             counters.get_expired += u64::from(is_expired && !is_flushed);
             if is_counted_as_touch(get, hit) {

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use prefetch_index::prefetch_index;
 
 use super::segment::{Segments, Slot};
+use crate::base::search::places_in_sixteen;
 
 /// Slots in one bucket: with their tags and the count they fill its line.
 const BUCKET_SLOTS: usize = 12;
@@ -61,14 +62,12 @@ const _: () = assert!(size_of::<Bucket>() == 64, "a bucket is one line");
 impl Bucket {
     const EMPTY: Bucket = Bucket { tags: [FREE; BUCKET_SLOTS], passed: 0, slots: [Slot::NONE; BUCKET_SLOTS] };
 
-    /// The places whose tag is `tag`, the first ones first. Behind a right one a wrong one may be named.
+    /// The places whose tag is `tag`, the first ones first.
     #[inline]
     fn places(&self, tag: u8) -> Places {
-        const ONES: u128 = (u128::MAX / 0xff) >> (128 - 8 * BUCKET_SLOTS);
         let mut tags = [0; 16];
         tags[..BUCKET_SLOTS].copy_from_slice(&self.tags);
-        let difference = u128::from_le_bytes(tags) ^ (ONES * u128::from(tag));
-        Places(difference.wrapping_sub(ONES) & !difference & (ONES << 7))
+        Places(places_in_sixteen(tag, &tags) & ((1 << BUCKET_SLOTS) - 1))
     }
 
     #[inline]
@@ -83,15 +82,15 @@ impl Bucket {
     }
 }
 
-/// Places in a bucket: the highest bit of a byte for each.
-struct Places(u128);
+/// Places in a bucket: a bit for each.
+struct Places(u32);
 
 impl Iterator for Places {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        let place = (self.0 != 0).then(|| self.0.trailing_zeros() as usize / 8)?;
+        let place = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
         self.0 &= self.0 - 1;
         Some(place)
     }

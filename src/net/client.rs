@@ -51,15 +51,17 @@ impl Reason {
 impl Peer {
     /// Writes what may leave until it is gone or the socket takes no more.
     pub(super) fn write_ready(&mut self, traffic: &Traffic) -> io::Result<()> {
-        while self.connection.outbox.ready_bytes() > 0 {
+        loop {
             let outbox = &self.connection.outbox;
-            let (result, offered) = if let Some(bytes) = outbox.ready_plain() {
-                (self.stream.write(bytes), bytes.len())
-            } else {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let count = outbox.ready(&mut slices);
-                let slices = slices.get(..count).unwrap_or_default();
-                (self.stream.write_vectored(slices), slices.iter().map(|slice| slice.len()).sum())
+            let (result, offered) = match outbox.ready_plain() {
+                Some(bytes) if !bytes.is_empty() => (self.stream.write(bytes), bytes.len()),
+                None if outbox.ready_bytes() > 0 => {
+                    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                    let count = outbox.ready(&mut slices);
+                    let slices = slices.get(..count).unwrap_or_default();
+                    (self.stream.write_vectored(slices), slices.iter().map(|slice| slice.len()).sum())
+                }
+                _ => return Ok(()),
             };
             match result {
                 Ok(count) => {
@@ -78,7 +80,6 @@ impl Peer {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
     /// Keeps the count of what outboxes hold right: memory that the hot tier may have given up already.

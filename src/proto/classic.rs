@@ -1,8 +1,10 @@
 //! The classic commands about keys that carry no value: reads, delete, incr, decr, touch.
 
-use super::line::{Line, Words, ends_with_noreply, exptime, is_key, key, number_u64, word};
+use super::line::{Line, Words, ends_with_noreply, exptime, is_key, key, number_u64};
 use super::{ClassicForm, Parsed, Request, Step, texts};
 use crate::base::command::{Arith, Command, CountedAs, Delete, Direction, Get, Key, Keys, Op};
+use crate::base::search::split_word;
+use crate::base::time::Exptime;
 
 /// How many spaces before an unended read are borne with.
 const LEADING_SPACES_MAX: usize = 100;
@@ -10,32 +12,31 @@ const LEADING_SPACES_MAX: usize = 100;
 /// get, gets.
 #[inline]
 pub(super) fn read<'a>(line: &Line<'a>, args: &'a [u8], with_cas: bool) -> Step<'a> {
-    read_keys(line, args, Get::default(), with_cas)
+    read_keys(line, args, None, with_cas)
 }
 
 /// gat, gats.
 pub(super) fn read_and_touch<'a>(line: &Line<'a>, args: &'a [u8], with_cas: bool) -> Step<'a> {
-    let Some((first, keys)) = word(args) else { return line.reject(texts::BAD_LINE) };
-    if word(keys).is_none() {
+    let Some((first, keys)) = split_word(args) else { return line.reject(texts::BAD_LINE) };
+    if split_word(keys).is_none() {
         return line.reject(texts::BAD_LINE);
     }
     match exptime(first) {
-        Some(exptime) => {
-            let get = Get { touch: Some(exptime), counted_as: CountedAs::Touch, ..Get::default() };
-            read_keys(line, keys, get, with_cas)
-        }
+        Some(exptime) => read_keys(line, keys, Some(exptime), with_cas),
         None => line.reject(texts::BAD_EXPTIME),
     }
 }
 
 /// Every key is checked before any is looked up, so that one bad key is one error and nothing else.
 #[inline]
-fn read_keys<'a>(line: &Line<'a>, keys: &'a [u8], get: Get, with_cas: bool) -> Step<'a> {
+fn read_keys<'a>(line: &Line<'a>, keys: &'a [u8], touch: Option<Exptime>, with_cas: bool) -> Step<'a> {
     let mut words = Words(keys);
     let fine = words.next().is_some_and(is_key) && words.all(is_key);
     if !fine {
         return line.reject(texts::BAD_LINE);
     }
+    let counted_as = if touch.is_some() { CountedAs::Touch } else { CountedAs::Get };
+    let get = Get { touch, counted_as, ..Get::default() };
     line.request(Command::Read(Keys(keys), get), ClassicForm { noreply: false, with_cas })
 }
 
@@ -48,7 +49,7 @@ pub(super) fn begins_read(bytes: &[u8]) -> bool {
 
 /// delete: old clients send a zero behind the key; anything else there is refused, and nothing is deleted.
 pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (name, rest) = word(args).ok_or(texts::BAD_LINE)?;
+    let (name, rest) = split_word(args).ok_or(texts::BAD_LINE)?;
     let form = ClassicForm { noreply: ends_with_noreply(args), with_cas: false };
     let mut words = Words(rest);
     let fine = match [words.next(), words.next(), words.next()] {

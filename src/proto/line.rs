@@ -7,7 +7,7 @@ use nom::combinator::all_consuming;
 use super::{ClassicForm, Request, Step, texts};
 use crate::base::command::Command;
 use crate::base::limits::KEY_BYTES_MAX;
-use crate::base::search::position_of;
+use crate::base::search::{position_of, split_word};
 use crate::base::time::Exptime;
 
 /// Up to here the end of a line is searched for as in a short text, bytes.
@@ -59,7 +59,8 @@ impl<'a> Line<'a> {
     /// The command word and the text behind it.
     #[inline]
     pub(super) fn split_verb(&self) -> (&'a [u8], &'a [u8]) {
-        self.text.split_at_checked(space_position(self.text)).unwrap_or((self.text, b""))
+        let verb_bytes = position_of(b' ', self.text).unwrap_or(self.text.len());
+        self.text.split_at_checked(verb_bytes).unwrap_or((self.text, b""))
     }
 
     /// The block of a value of `value_bytes` behind this line.
@@ -104,9 +105,7 @@ impl<'a> Iterator for Words<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let start = self.0.iter().position(|byte| *byte != b' ')?;
-        let (_, text) = self.0.split_at_checked(start)?;
-        let (found, rest) = text.split_at_checked(space_position(text))?;
+        let (found, rest) = split_word(self.0)?;
         self.0 = rest;
         Some(found)
     }
@@ -139,18 +138,6 @@ fn plain_number(text: &[u8]) -> Option<(u32, &[u8])> {
         }
     }
     (!word.is_empty()).then_some((number, &[]))
-}
-
-/// The next word, whatever number of spaces stands before it, and the text behind it.
-pub(super) fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut words = Words(text);
-    words.next().map(|word| (word, words.0))
-}
-
-/// Where the first space is, or the length of the text.
-#[inline]
-fn space_position(text: &[u8]) -> usize {
-    position_of(b' ', text).unwrap_or(text.len())
 }
 
 /// Where the line ends. Most lines are short; the long ones are worth a vector search.

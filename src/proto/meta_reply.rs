@@ -21,6 +21,7 @@ const CLIENT_FLAGS_BYTES: usize = 4;
 pub(super) fn put(form: &MetaForm<'_>, key: &Key<'_>, reply: &Reply<'_>, out: &mut impl Sink) {
     match reply {
         Reply::Hit(hit) => put_hit(form, key, hit, out),
+        Reply::Created(created) => put_hit(form, key, &created.hit(&created.item()), out),
         Reply::Inspected(hit) => put_inspected(key, hit, out),
         Reply::Number(_) | Reply::Stored(_) | Reply::Deleted | Reply::Touched | Reply::Miss if form.quiet => {
         }
@@ -38,7 +39,7 @@ pub(super) fn put(form: &MetaForm<'_>, key: &Key<'_>, reply: &Reply<'_>, out: &m
 
 /// A hit of mg. The marks of the server come last.
 fn put_hit(form: &MetaForm<'_>, key: &Key<'_>, hit: &Hit<'_>, out: &mut impl Sink) {
-    let item = &hit.item;
+    let item = hit.item;
     let with_value = form.with_value && !hit.held;
     put_code(with_value.then_some(item.value.bytes().len()), out);
     let mut deadlines = Deadlines { current: item.deadline, created: hit.created, now: hit.now };
@@ -121,7 +122,7 @@ fn put_change(
 
 /// A hit of me.
 fn put_inspected(key: &Key<'_>, hit: &Hit<'_>, out: &mut impl Sink) {
-    let item = &hit.item;
+    let item = hit.item;
     out.put(b"ME ");
     put_key_text(&key.bytes, item.marks.has(Marks::BINARY_KEY), out);
     out.put(b" exp=");

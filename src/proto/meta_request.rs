@@ -6,10 +6,11 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::line::{Block, Line, Words, exptime, number_i32, number_u32, number_u64, value_bytes, word};
+use super::line::{Block, Line, Words, exptime, number_i32, number_u32, number_u64, value_bytes};
 use super::{Form, Limits, Parsed, Request, Step, storage, texts};
 use crate::base::command::{Arith, Command, CountedAs, Delete, Direction, Get, Key, Op, Store, StoreMode};
 use crate::base::limits::{KEY_BYTES_MAX, META_WORDS_MAX, OPAQUE_BYTES_MAX};
+use crate::base::search::split_word;
 use crate::base::time::Exptime;
 
 /// How the answer to a meta command is shown: the flags themselves are walked again when it is written.
@@ -76,7 +77,7 @@ const BASE64: GeneralPurpose =
 
 /// mg.
 pub(super) fn get<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
+    let (name, text) = split_word(args).ok_or(texts::BAD_LINE)?;
     let (key, flags) = Flags::read(name, text, 2).map_err(|reply| wrong(reply, text))?;
     flags.check_opaque()?;
     let get = Get {
@@ -94,7 +95,7 @@ pub(super) fn get<'a>(args: &'a [u8]) -> Parsed<'a> {
 
 /// md.
 pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
+    let (name, text) = split_word(args).ok_or(texts::BAD_LINE)?;
     let (key, flags) = Flags::read(name, text, 2).map_err(|reply| wrong(reply, text))?;
     flags.check_opaque()?;
     let delete = Delete {
@@ -110,7 +111,7 @@ pub(super) fn delete<'a>(args: &'a [u8]) -> Parsed<'a> {
 
 /// ma. Whatever is wrong with its key or flags has one answer.
 pub(super) fn arith<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
+    let (name, text) = split_word(args).ok_or(texts::BAD_LINE)?;
     let (key, flags) = Flags::read(name, text, 2).map_err(|_| wrong(texts::META_ARITH_FLAG, text))?;
     let direction = match flags.mode {
         None | Some(b'I' | b'+') => Direction::Incr,
@@ -132,7 +133,7 @@ pub(super) fn arith<'a>(args: &'a [u8]) -> Parsed<'a> {
 
 /// me. Of its flags only a `b` right behind the key is looked at.
 pub(super) fn inspect<'a>(args: &'a [u8]) -> Parsed<'a> {
-    let (name, text) = word(args).ok_or(texts::BAD_LINE)?;
+    let (name, text) = split_word(args).ok_or(texts::BAD_LINE)?;
     if name.len() > KEY_BYTES_MAX || !are_flags(text, 2) {
         return Err(texts::BAD_LINE);
     }

@@ -217,6 +217,13 @@ pub fn decode<'a>(bytes: &'a [u8], searched: usize, limits: &Limits) -> Step<'a>
     if line.length < REQUEST_BYTES_MIN {
         return line.reject(texts::BAD_LINE);
     }
+    // Most requests are these two. Their verbs are known without looking where they end.
+    if let Some(args) = line.text.strip_prefix(b"get ") {
+        return classic::read(&line, args, false);
+    }
+    if let Some(args) = line.text.strip_prefix(b"set ") {
+        return storage::decode(&line, args, StoreMode::Set, limits);
+    }
     let (verb, args) = line.split_verb();
     let parsed = match verb {
         b"get" => return classic::read(&line, args, false),

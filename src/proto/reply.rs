@@ -100,7 +100,8 @@ fn put_classic(form: ClassicForm, key: &[u8], reply: &Reply<'_>, out: &mut impl 
         Reply::Deleted => texts::DELETED,
         Reply::Touched => texts::TOUCHED,
         Reply::Denied(denial) => texts::denial(*denial),
-        Reply::Miss | Reply::Quiet => return,
+        // No classic read creates anything.
+        Reply::Miss | Reply::Created(_) | Reply::Quiet => return,
     };
     out.put(text);
 }

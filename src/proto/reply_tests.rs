@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::base::command::DumpForm;
 use crate::base::item::{Item, Marks, Value};
-use crate::base::reply::{Changed, Denial, Hit, Number, Reply};
+use crate::base::reply::{Changed, Created, Denial, Hit, Number, Reply};
 use crate::base::time::{Deadline, UnixMs};
 use crate::base::version::Version;
 
@@ -25,7 +25,7 @@ fn item(value: &[u8]) -> Item<'_> {
     }
 }
 
-fn hit(item: Item<'_>) -> Hit<'_> {
+fn hit<'a>(item: &'a Item<'a>) -> Hit<'a> {
     Hit {
         item,
         deadline: item.deadline,
@@ -86,8 +86,8 @@ fn classic_replies() {
 fn values_and_figures() {
     let shared = Bytes::from_static(b"shared");
     let mut out = Vec::new();
-    encode_value(b"k", &hit(item(b"hi")), false, &mut out);
-    encode_value(b"k", &hit(Item { value: Value::Shared(&shared), ..item(b"") }), true, &mut out);
+    encode_value(b"k", &hit(&item(b"hi")), false, &mut out);
+    encode_value(b"k", &hit(&Item { value: Value::Shared(&shared), ..item(b"") }), true, &mut out);
     out.extend_from_slice(texts::END);
     encode_stat("pid", "7", &mut out);
     assert_eq!(out, b"VALUE k 5 2\r\nhi\r\nVALUE k 5 6 77\r\nshared\r\nEND\r\nSTAT pid 7\r\n");
@@ -109,10 +109,11 @@ fn values_and_figures() {
 
 #[test]
 fn meta_hits() {
-    let plain = hit(item(b"hi"));
-    let never = hit(Item { deadline: Deadline::NEVER, marks: Marks::FETCHED, ..item(b"hi") });
+    let plain = item(b"hi");
+    let never = Item { deadline: Deadline::NEVER, marks: Marks::FETCHED, ..plain };
+    let binary = Item { marks: Marks::BINARY_KEY, ..plain };
+    let (plain, never, binary) = (hit(&plain), hit(&never), hit(&binary));
     let touched = Hit { deadline: Deadline::from_seconds(NOW.seconds() + 500), ..plain };
-    let binary = hit(Item { marks: Marks::BINARY_KEY, ..item(b"hi") });
     for (request, hit, text) in [
         ("mg a", plain, "HD\r\n"),
         ("mg a q", plain, "HD\r\n"),
@@ -142,13 +143,20 @@ fn other_meta_replies() {
     let number = Reply::Number(Number { value: 42, cas: 8, deadlines, created: false, now: NOW });
     let made = Reply::Number(Number { value: 42, cas: 8, deadlines, created: true, now: NOW });
     let denied = Reply::Denied(Denial::NonNumeric);
-    let seen = hit(Item { marks: Marks::FETCHED, ..item(b"bar") });
+    let seen = Item { marks: Marks::FETCHED, ..item(b"bar") };
     let unseen =
-        hit(Item { deadline: Deadline::NEVER, marks: Marks::BINARY_KEY, client_flags: 0, ..item(b"bar") });
+        Item { deadline: Deadline::NEVER, marks: Marks::BINARY_KEY, client_flags: 0, ..item(b"bar") };
+    let (seen, unseen) = (hit(&seen), hit(&unseen));
+    let [_, deadline] = deadlines;
+    let created = Created { cas: 8, deadline, marks: Marks::BINARY_KEY, now: NOW, held: false };
+    let vivified = Reply::Created(created);
+    let held = Reply::Created(Created { held: true, ..created });
     for (request, reply, text) in [
         ("mg a v t k Oabc", Reply::Miss, "EN ka Oabc\r\n"),
         ("mg Zm9v Oabc b k", Reply::Miss, "EN Oabc kZm9v b\r\n"),
         ("mg a q k", Reply::Miss, ""),
+        ("mg Zm9v b v c f h k l s t N9", vivified, "VA 0 c8 f0 h0 kZm9v b l0 s0 t-1 W\r\n\r\n"),
+        ("mg a N9 v s t", held, "HD s0 t9 W\r\n"),
         ("ms a 2 c k s Oz\r\nhi", stored, "HD c8 ka s9 Oz\r\n"),
         ("ms Zm9v 2 b k\r\nhi", stored, "HD kZm9v b\r\n"),
         ("ms a 2 q c\r\nhi", stored, ""),

@@ -131,6 +131,11 @@ fn judge(rules: &Rules, old: &Option<Held>, new: &Option<Held>, outcome: &Outcom
             assert_eq!(item.marks.has(W), hit.won || hit.taken);
             assert!(!(hit.won && hit.taken), "one wins");
         }
+        Reply::Created(created) => {
+            let item = new.as_ref().unwrap();
+            assert_eq!((item.cas, item.deadline), (created.cas, created.deadline));
+            assert!(old.is_none() && item.value.is_empty() && item.marks.has(W));
+        }
         Reply::Quiet => {
             let dead = old.as_ref().is_some_and(|item| view(item).is_expired(NOW));
             assert_eq!(outcome.effect.is_some(), dead);

@@ -8,7 +8,8 @@ type Row<'a> = (Option<Held>, Op<'a>, &'a str, &'a str);
 fn check(rules: &Rules, key: &Key<'_>, rows: &[Row<'_>]) {
     let stamp = Stamp { now: NOW, version: Version(100) };
     for (old, op, reply, effect) in rows {
-        let outcome = execute(op, key, old.as_ref().map(view).as_ref(), stamp, rules);
+        let item = old.as_ref().map(view);
+        let outcome = execute(op, key, item.as_ref(), stamp, rules);
         let found =
             (show_reply(&outcome.reply, stamp), show_effect(outcome.effect.as_ref(), old.as_ref(), stamp));
         assert_eq!(found, (reply.to_string(), effect.to_string()), "{op:?} on {old:?}");
@@ -432,7 +433,8 @@ fn what_counts_as_a_use() {
         (held("5", 9, PLAIN), Op::Delete(Delete { invalidate: true, ..MD }), Not),
     ] {
         let stamp = Stamp { now: NOW, version: Version(100) };
-        let outcome = execute(&op, &Key::plain(b"k"), old.as_ref().map(view).as_ref(), stamp, &RULES);
+        let item = old.as_ref().map(view);
+        let outcome = execute(&op, &Key::plain(b"k"), item.as_ref(), stamp, &RULES);
         assert_eq!(outcome.access, access, "{op:?} on {old:?}");
     }
 }

@@ -13,6 +13,7 @@ const FLAGS_BYTES: usize = 4;
 pub(in crate::proto) fn put(form: &BinaryForm, key: &Key<'_>, reply: &Reply<'_>, out: &mut impl Sink) {
     match reply {
         Reply::Hit(hit) | Reply::Inspected(hit) => put_hit(form, key, hit, out),
+        Reply::Created(created) => put_hit(form, key, &created.hit(&created.item()), out),
         Reply::Miss | Reply::NotFound => put_miss(form, key, out),
         Reply::Stored(changed) => put_success(form, changed.cas, b"", out),
         Reply::Number(number) => put_success(form, number.cas, &number.value.to_be_bytes(), out),

@@ -185,7 +185,7 @@ fn answers() {
         accessed_s: 0,
     };
     let hit = Hit {
-        item,
+        item: &item,
         deadline: Deadline::NEVER,
         now,
         held: false,
