@@ -99,7 +99,10 @@ impl Dispatch {
             return self.go_on(ask, out);
         }
         let refusal = if !out.is_empty() {
-            texts::METADUMP_PIPELINED
+            match form {
+                DumpForm::Meta => texts::METADUMP_PIPELINED,
+                DumpForm::Mget => texts::MGDUMP_PIPELINED,
+            }
         } else if !self.crawler.is_enabled.load(Ordering::Relaxed) {
             texts::CRAWLER_OFF
         } else if let Some(place) = self.crawler.place() {
