@@ -290,7 +290,7 @@ fn replies() -> [Reply<'static>; 14] {
         Reply::Hit(hit),
         Reply::Hit(Hit { held: true, won: false, ..hit }),
         Reply::Miss,
-        Reply::Stored(Changed { cas: u64::MAX, value_bytes: usize::MAX }),
+        Reply::Stored(Changed { cas: u64::MAX, value_bytes: usize::MAX, deadline: Deadline::NEVER }),
         Reply::NotStored,
         Reply::Exists,
         Reply::NotFound,
