@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::Dispatch;
 use super::cluster::Way;
+use super::dump::say;
 use crate::base::command::{Command, Own};
 use crate::base::limits::OUTBOX_BYTES_MAX;
 use crate::base::lsn::{GroupId, Lsn};
@@ -162,10 +163,4 @@ fn before(prefix: &[u8]) -> Option<&[u8]> {
 /// An address as clients connect to it: IPv6 without its brackets.
 fn bare(host: &str) -> &str {
     host.trim_matches(['[', ']'])
-}
-
-fn say(text: &[u8], out: &mut Outbox) -> Verdict {
-    out.put(text);
-    out.seal(Lsn::ZERO);
-    Verdict::Done
 }
