@@ -1,5 +1,6 @@
 //! The commands for people: what they print and their exit codes, against a real server; their help, completions and
 //! manual pages.
+mod output;
 mod pages;
 mod service;
 mod terminal;

@@ -68,6 +68,28 @@ fn what_is_dumped_is_loaded() {
     }
 }
 
+/// In base64 these would be longer than a key may be.
+#[test]
+fn long_keys_are_dumped_and_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Larder::start(&folder.path().join("data"), &["--groups", "2"]).unwrap();
+    let address = larder.address().to_string();
+    let mut client = Client::connect(larder.address());
+    let keys = ["k".repeat(250), "\u{e9}".repeat(125)];
+    for key in &keys {
+        assert_eq!(client.set(key, b"v"), "STORED");
+    }
+    let file = folder.path().join("items.txt");
+    done(&["dump", &address, text(&file)]);
+    for key in &keys {
+        assert_eq!(client.ask(format!("delete {key}\r\n")), "DELETED");
+    }
+    done(&["load", &address, text(&file)]);
+    for key in &keys {
+        assert_eq!(client.value(key).as_deref(), Some(&b"v"[..]), "{key}");
+    }
+}
+
 #[test]
 fn text_that_is_not_as_it_should_be_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -36,6 +36,13 @@ pub(super) const KNOWN: &[Known] = &[
         memcached: &["ERROR\r\n"],
         reason: "a memcached that is built without TLS does not know it",
     },
+    Known {
+        pattern: "me nil b",
+        request: "me nil b\r\n",
+        larder: &[BAD_LINE],
+        memcached: &["EN\r\n"],
+        reason: "1.6.45 looks at the b only with a further word behind it",
+    },
     OPAQUE_OF_A_NEW_ITEM,
     BASE64_APPENDED,
 ];

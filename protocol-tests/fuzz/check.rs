@@ -297,7 +297,7 @@ fn replies() -> [Reply<'static>; 15] {
             held: false,
         }),
         Reply::Miss,
-        Reply::Stored(Changed { cas: u64::MAX, value_bytes: usize::MAX }),
+        Reply::Stored(Changed { cas: u64::MAX, value_bytes: usize::MAX, deadline: Deadline::NEVER }),
         Reply::NotStored,
         Reply::Exists,
         Reply::NotFound,

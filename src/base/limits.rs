@@ -303,6 +303,8 @@ pub const CLIENT_MAP_INTERVAL_MS_MIN: u64 = 10;
 pub const CLIENT_MAP_PAUSE_MS: u64 = 250;
 /// The lines of a map that a client takes: more servers and ranges there cannot be.
 pub const CLIENT_MAP_LINES_MAX: usize = 1 + SERVER_ID_MAX as usize + GROUPS_MAX as usize;
+/// The figures of one `stats` that a client takes, bytes: names and values together.
+pub const CLIENT_STATS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Connections that `larder bench` opens, each with a thread.
 pub const TOOL_CONNECTIONS_MAX: i64 = 2000;
 /// What one of them sends or asks for before it reads, bytes: a server that answers meanwhile must not be kept waiting.

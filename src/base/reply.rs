@@ -122,12 +122,14 @@ impl Created {
 }
 
 /// A stored value's facts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// The new cas.
     pub cas: u64,
     /// The length of the whole value, after append the new total.
     pub value_bytes: usize,
+    /// Its deadline, after append that of the item before.
+    pub deadline: Deadline,
 }
 
 /// The result of counting.

@@ -45,6 +45,8 @@ pub enum Invalid {
     KeyBytes,
     /// A value has less than 2 GiB.
     ValueLength,
+    /// A topic of `stats` has no control characters: they would end its line.
+    Topic,
     /// There is no server for it.
     NoServer,
     /// The answer is one to another question: a mistake of this library.
@@ -120,6 +122,7 @@ impl fmt::Display for Invalid {
             Invalid::KeyLength => "a key has 1 to 250 bytes",
             Invalid::KeyBytes => "a key of a classic command has no spaces and no control characters",
             Invalid::ValueLength => "a value has less than 2 GiB",
+            Invalid::Topic => "a topic of stats is one or more words of one line",
             Invalid::NoServer => "there is no server for it",
             Invalid::Answer => "the answer is one to another question",
         })

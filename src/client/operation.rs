@@ -74,6 +74,14 @@ pub(super) enum Action<'a> {
     Login(&'a [u8]),
 }
 
+impl Action<'_> {
+    /// Whether it is a meta command: its key may be any bytes, and its answer has flags.
+    pub(super) fn is_meta(&self) -> bool {
+        use Action::{Inspect, MetaArith, MetaDelete, MetaGet, MetaStore};
+        matches!(self, MetaGet(_) | MetaStore(_) | MetaDelete(_) | MetaArith(_) | Inspect)
+    }
+}
+
 /// Makes constructors: name, what it asks, and the documentation.
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) = $action:expr;)*) => {

@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::error::{Blame, Error, Why};
 use super::meta::{MetaAnswer, MetaOutcome};
 use super::operation::{Action, Answer, Operation, Stored, Value};
-use crate::base::limits::{CLIENT_MAP_LINES_MAX, CLIENT_REPLY_LINE_BYTES_MAX, KEY_BYTES_MAX};
+use crate::base::limits::{
+    CLIENT_MAP_LINES_MAX, CLIENT_REPLY_LINE_BYTES_MAX, CLIENT_STATS_BYTES_MAX, KEY_BYTES_MAX,
+};
 use crate::route::topology::Address;
 
 /// How a server that passed a request on says that it knows no more.
@@ -46,10 +48,9 @@ pub(super) fn step(bytes: &[u8], value_bytes_max: usize) -> Result<Step<'_>, Str
     let (line, rest) = bytes.split_at_checked(end).unwrap_or((bytes, b""));
     let line = line.strip_suffix(b"\r").ok_or_else(|| format!("a line without CR: {}", shown(line)))?;
     let Some(length) = block_length(line)? else { return Ok(Step::Frame(Frame::Line(line), end + 1)) };
-    if length > value_bytes_max {
-        return Err(format!("a value of {length} bytes"));
-    }
-    let total = end + 1 + length + 2;
+    // A whole answer has to fit memory, whoever takes values of any length.
+    let total = length.checked_add(end + 1 + 2).filter(|_| length <= value_bytes_max);
+    let total = total.ok_or_else(|| format!("a value of {length} bytes"))?;
     let block = rest.get(1..).unwrap_or_default();
     match block.split_at_checked(length) {
         Some((value, behind)) if behind.starts_with(b"\r\n") => {
@@ -80,6 +81,8 @@ pub(super) struct Reader<'a> {
     answers: Vec<Option<Answer>>,
     /// The names and values of `stats`, or the lines of a map.
     facts: Vec<(String, String)>,
+    /// Of all of these.
+    facts_bytes: usize,
 }
 
 /// What a piece of an answer meant.
@@ -99,7 +102,7 @@ impl<'a> Reader<'a> {
     /// A reader of the answer to one request that carries these operations: several only when they are reads.
     pub(super) fn new(operations: Vec<&'a Operation<'a>>) -> Reader<'a> {
         let answers = vec![None; operations.len()];
-        Reader { operations, answers, facts: Vec::new() }
+        Reader { operations, answers, facts: Vec::new(), facts_bytes: 0 }
     }
 
     /// Takes the next piece.
@@ -125,7 +128,12 @@ impl<'a> Reader<'a> {
                 Some(Answer::Server(std::mem::take(&mut self.facts)))
             }
             (Action::Stats(_), Frame::Line(line)) => {
-                self.facts.push(stat(line).ok_or_else(bad)?);
+                let fact = stat(line).ok_or_else(bad)?;
+                self.facts_bytes += line.len();
+                if self.facts_bytes > CLIENT_STATS_BYTES_MAX {
+                    return Err(format!("figures of more than {CLIENT_STATS_BYTES_MAX} bytes"));
+                }
+                self.facts.push(fact);
                 return Ok(Progress::More);
             }
             (Action::Map, Frame::Line(b"END")) => Some(Answer::Server(std::mem::take(&mut self.facts))),
@@ -135,7 +143,7 @@ impl<'a> Reader<'a> {
                 );
                 return Ok(Progress::More);
             }
-            (action, frame) if is_meta(action) => meta(frame),
+            (action, frame) if action.is_meta() => meta(frame),
             (action, Frame::Line(line)) => classic(action, line),
             (_, Frame::Block(..)) => None,
         };
@@ -176,11 +184,6 @@ pub(super) fn error(progress: Progress, server: &Address) -> Option<Error> {
         Progress::Refused(blame, text) => Some(Error::Refused { server, blame, text }),
         Progress::Unknown(text) => Some(Error::Unknown { server, why: Why::Forwarded(text) }),
     }
-}
-
-fn is_meta(action: &Action<'_>) -> bool {
-    use Action::{Inspect, MetaArith, MetaDelete, MetaGet, MetaStore};
-    matches!(action, MetaGet(_) | MetaStore(_) | MetaDelete(_) | MetaArith(_) | Inspect)
 }
 
 /// An error line.

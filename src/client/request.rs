@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::Invalid;
 use super::meta::Words;
 use super::operation::{Action, Entry, Operation};
-use crate::base::command::{Arith, Command, Delete, Get, Key, Keys, Op, Own, Store, StoreMode};
+use crate::base::command::{Arith, Command, Delete, Get, Key, Keys, Op, Own, StatsTopic, Store, StoreMode};
 use crate::base::limits::{
     CLIENT_CHUNK_BYTES_MAX, CLIENT_READ_LINE_BYTES_MAX, CLIENT_SHORT_ANSWERS_MAX, CLIENT_WRITE_AHEAD_BYTES,
     KEY_BYTES_MAX,
@@ -46,6 +46,7 @@ pub(super) fn check(operation: &Operation<'_>) -> Result<(), Invalid> {
         return Err(Invalid::ValueLength);
     }
     match &operation.action {
+        Action::Stats(StatsTopic::Unknown(topic)) if !is_topic(topic) => Err(Invalid::Topic),
         Action::FlushAll(_)
         | Action::Stats(_)
         | Action::Version
@@ -54,7 +55,7 @@ pub(super) fn check(operation: &Operation<'_>) -> Result<(), Invalid> {
         | Action::Map
         | Action::Login(_) => Ok(()),
         _ if key.is_empty() => Err(Invalid::KeyLength),
-        action if is_meta(action) => {
+        action if action.is_meta() => {
             let length = if is_text(key) { key.len() } else { key.len().div_ceil(3) * 4 };
             if length > KEY_BYTES_MAX { Err(Invalid::KeyLength) } else { Ok(()) }
         }
@@ -64,20 +65,14 @@ pub(super) fn check(operation: &Operation<'_>) -> Result<(), Invalid> {
     }
 }
 
-fn is_meta(action: &Action<'_>) -> bool {
-    matches!(
-        action,
-        Action::MetaGet(_)
-            | Action::MetaStore(_)
-            | Action::MetaDelete(_)
-            | Action::MetaArith(_)
-            | Action::Inspect
-    )
-}
-
 /// Whether a key can stand in a line as it is: nothing in it ends a word or a line.
 fn is_text(key: &[u8]) -> bool {
     key.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+}
+
+/// Whether a topic can stand in a line as it is; it may be several words.
+fn is_topic(topic: &[u8]) -> bool {
+    !topic.trim_ascii().is_empty() && topic.iter().all(|byte| *byte >= b' ' && *byte != 0x7f)
 }
 
 impl Chunk {
@@ -165,7 +160,7 @@ fn is_short(action: &Action<'_>) -> bool {
 
 /// Writes one operation that has been checked.
 fn put(operation: &Operation<'_>, out: &mut Vec<u8>) {
-    let binary = is_meta(&operation.action) && !is_text(operation.key);
+    let binary = operation.action.is_meta() && !is_text(operation.key);
     let key = Key { binary, ..Key::plain(operation.key) };
     let classic = Form::Classic(ClassicForm::default());
     let (command, words) = match &operation.action {

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::error::Invalid;
 use super::meta::{MetaAnswer, MetaOutcome};
-use super::operation::{Answer, Entry, Operation, Stored, Value};
+
+use super::operation::{Action, Answer, Entry, Operation, Stored, Value};
 use super::reply::{Frame, Progress, Reader, Step, step};
 use super::request::{Chunk, check};
 use super::ring::Ring;
 use super::schedule::Schedule;
-use super::{Address, Distribution, KeyHash, Memcached, MetaGet, MetaStore, Options};
+use super::{Address, Distribution, KeyHash, Memcached, MetaGet, MetaStore, Options, StatsTopic};
 use crate::base::limits::{
-    CLIENT_CHUNK_BYTES_MAX, CLIENT_REPLY_LINE_BYTES_MAX, CLIENT_SHORT_ANSWERS_MAX, CLIENT_WRITE_AHEAD_BYTES,
-    LINE_BYTES_MAX,
+    CLIENT_CHUNK_BYTES_MAX, CLIENT_REPLY_LINE_BYTES_MAX, CLIENT_SHORT_ANSWERS_MAX, CLIENT_STATS_BYTES_MAX,
+    CLIENT_WRITE_AHEAD_BYTES, LINE_BYTES_MAX,
 };
 use crate::proto;
 
@@ -67,6 +69,38 @@ fn nothing_that_a_server_announces_is_believed() {
     ] {
         let (_, _, found) = pieces(bytes);
         assert!(found.as_ref().is_some_and(|found| found.starts_with(wrong)), "{wrong}: {found:?}");
+    }
+}
+
+#[test]
+fn a_length_beyond_all_memory_is_refused_by_whoever_takes_any_value_too() {
+    let found = step(b"VALUE k 0 18446744073709551615\r\n", usize::MAX);
+    assert_eq!(found, Err("a value of 18446744073709551615 bytes".into()));
+}
+
+#[test]
+fn figures_without_end_are_refused() {
+    let asked = Operation { key: b"", action: Action::Stats(StatsTopic::General) };
+    let mut reader = Reader::new(vec![&asked]);
+    let line = [b"STAT name ".to_vec(), vec![b'x'; 4000]].concat();
+    let taken =
+        (0..CLIENT_STATS_BYTES_MAX / 4000 + 1).try_for_each(|_| match reader.take(Frame::Line(&line))? {
+            Progress::More => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    assert_eq!(taken, Err(format!("figures of more than {CLIENT_STATS_BYTES_MAX} bytes")));
+}
+
+#[test]
+fn a_topic_is_one_or_more_words_of_one_line() {
+    for (topic, expected) in [
+        (&b"larder"[..], Ok(())),
+        (b"cachedump 1 0", Ok(())),
+        (b"items\r\nflush_all", Err(Invalid::Topic)),
+        (b"", Err(Invalid::Topic)),
+    ] {
+        let asked = Operation { key: b"", action: Action::Stats(StatsTopic::Unknown(topic)) };
+        assert_eq!(check(&asked), expected, "{topic:?}");
     }
 }
 

@@ -60,8 +60,8 @@ impl Dispatch {
                 text
             }
             Command::Tuning(Tuning::Crawler(on)) => {
-                self.crawler.is_enabled.store(*on, Ordering::Relaxed);
-                texts::OK
+                let was_on = self.crawler.is_enabled.swap(*on, Ordering::Relaxed);
+                if *on && was_on { texts::CRAWLER_ON } else { texts::OK }
             }
             Command::Tuning(Tuning::Crawl) if self.crawler.is_enabled.load(Ordering::Relaxed) => texts::OK,
             Command::Tuning(Tuning::Crawl) => texts::CRAWLER_OFF,

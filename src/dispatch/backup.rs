@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Dispatch;
+use super::course::{self, Step};
 use super::dump::{Place, say};
 use crate::backup::{Begin, End, GREETING, GroupEnd, Header, Kind, body};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::item::{Item, Value};
-use crate::base::limits::{BACKUP_FRAME_BYTES, OUTBOX_BYTES_MAX, SHARED_BYTES_MIN};
+use crate::base::limits::{BACKUP_FRAME_BYTES, SHARED_BYTES_MIN};
 use crate::base::lsn::Lsn;
 use crate::base::reply::Sink;
 use crate::base::time::UnixMs;
@@ -22,9 +23,6 @@ use crate::binlog::{DiskFile, Extent, Hold, Log};
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::Listing;
 use crate::proto::texts;
-
-/// Steps in one turn of the connection.
-const TURN_STEPS: usize = 4;
 
 /// A backup under way.
 struct Course {
@@ -46,14 +44,6 @@ enum Stage {
     Segments { extents: Vec<Extent>, until: Lsn, index: usize, file: Option<Arc<dyn DiskFile>>, offset: u64 },
 }
 
-/// What one step came to.
-enum Step {
-    More,
-    /// Nothing can be done just now.
-    Wait,
-    End,
-}
-
 impl Dispatch {
     /// Sends a backup.
     pub(super) fn back_up(&self, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
@@ -67,33 +57,17 @@ impl Dispatch {
             out.put(GREETING);
             put_frame(Kind::Begin, 0, &self.beginning(log, &course, ask.now).encode(), out);
             out.seal(Lsn::ZERO);
-            ask.session.course = Some(Box::new(course));
+            course::begin(course, ask);
         }
-        let mut course = ask.session.course.take();
-        let Some(known) = course.as_mut().and_then(|course| course.downcast_mut::<Course>()) else {
-            return Verdict::Close;
-        };
-        for _ in 0..TURN_STEPS {
-            if out.unsent_bytes() >= OUTBOX_BYTES_MAX {
-                break;
-            }
-            match self.back_up_step(log, known, ask.now, out) {
-                Ok(Step::More) => {}
-                Ok(Step::Wait) => {
-                    ask.session.course = course;
-                    return Verdict::Parked { resume: 1 };
-                }
-                Ok(Step::End) => return Verdict::Done,
-                Err(fault) => {
-                    log::error!("a backup came to nothing: {fault}");
-                    put_frame(Kind::Failed, 0, fault.to_string().as_bytes(), out);
-                    out.seal(Lsn::ZERO);
-                    return Verdict::Done;
-                }
-            }
-        }
-        ask.session.course = course;
-        Verdict::Paused { resume: 1 }
+        let now = ask.now;
+        course::go_on(ask, out, |course, out| {
+            self.back_up_step(log, course, now, out).unwrap_or_else(|fault| {
+                log::error!("a backup came to nothing: {fault}");
+                put_frame(Kind::Failed, 0, fault.to_string().as_bytes(), out);
+                out.seal(Lsn::ZERO);
+                Step::End
+            })
+        })
     }
 
     fn beginning(&self, log: &Log, course: &Course, now: UnixMs) -> Begin {

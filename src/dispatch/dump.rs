@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Dispatch;
+use super::course::{self, Step};
 use crate::base::command::DumpForm;
 use crate::base::item::Item;
-use crate::base::limits::{CACHEDUMP_BYTES_MAX, LISTINGS_MAX, OUTBOX_BYTES_MAX};
+use crate::base::limits::{CACHEDUMP_BYTES_MAX, LISTINGS_MAX};
 use crate::base::lsn::Lsn;
 use crate::base::reply::{Denial, Sink};
 use crate::base::time::UnixMs;
@@ -17,8 +18,6 @@ use crate::group::Listing;
 use crate::proto::binary::{BinaryForm, Status};
 use crate::proto::{self, Form, texts};
 
-/// Steps of a listing in one turn of its connection.
-const TURN_STEPS: usize = 4;
 /// The slab class that everything is shown in.
 const CLASS: u32 = 1;
 /// How finely `stats sizes` counts: memcached's. Everything beyond so many steps is counted with the last.
@@ -99,7 +98,10 @@ impl Dispatch {
             return self.go_on(ask, out);
         }
         let refusal = if !out.is_empty() {
-            texts::METADUMP_PIPELINED
+            match form {
+                DumpForm::Meta => texts::METADUMP_PIPELINED,
+                DumpForm::Mget => texts::MGDUMP_PIPELINED,
+            }
         } else if !self.crawler.is_enabled.load(Ordering::Relaxed) {
             texts::CRAWLER_OFF
         } else if let Some(place) = self.crawler.place() {
@@ -139,27 +141,20 @@ impl Dispatch {
     }
 
     fn begin(&self, course: Course, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
-        ask.session.course = Some(Box::new(course));
+        course::begin(course, ask);
         self.go_on(ask, out)
     }
 
-    /// Takes some steps; at the end the course is given up.
     fn go_on(&self, ask: &mut Ask<'_>, out: &mut Outbox) -> Verdict {
-        let mut course = ask.session.course.take();
-        let Some(known) = course.as_mut().and_then(|course| course.downcast_mut::<Course>()) else {
-            return Verdict::Close;
-        };
-        for _ in 0..TURN_STEPS {
-            if out.unsent_bytes() >= OUTBOX_BYTES_MAX {
-                break;
+        let now = ask.now;
+        course::go_on(ask, out, |course: &mut Course, out| match self.step(course, now, out) {
+            None => Step::More,
+            Some(ended) => {
+                course.put_sizes(out);
+                end_in(course.frame, ended.map(|()| course.shown.end()), out);
+                Step::End
             }
-            if let Some(ended) = self.step(known, ask.now, out) {
-                known.put_sizes(out);
-                return end_in(known.frame, ended.map(|()| known.shown.end()), out);
-            }
-        }
-        ask.session.course = course;
-        Verdict::Paused { resume: 1 }
+        })
     }
 
     /// One step of a listing; how it ended when it is at its end.

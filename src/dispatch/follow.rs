@@ -3,10 +3,10 @@
 
 use super::Dispatch;
 use super::prefixes::Deed;
-use crate::base::command::{Get, Op, StoreMode};
+use crate::base::command::{Delete, Get, Op, StoreMode};
 use crate::base::lsn::Lsn;
-use crate::base::reply::{Denial, Reply, Sink};
-use crate::base::time::UnixMs;
+use crate::base::reply::{Changed, Denial, Number, Reply, Sink};
+use crate::base::time::{Deadline, UnixMs};
 use crate::conn::{Ask, Outbox, Verdict};
 use crate::group::keeper::Onlooker;
 use crate::group::{Asked, Group, peek};
@@ -19,8 +19,8 @@ pub(super) enum Sight {
     Hit(usize),
     /// A hit of what this command has made.
     Made,
-    /// Stored, and the length of the whole value.
-    Stored(usize),
+    /// Stored, also as the number that counting begins with.
+    Stored(Changed),
     NotStored,
     Exists,
     NotFound,
@@ -35,7 +35,8 @@ impl Sight {
         match reply {
             Reply::Created(_) => Sight::Made,
             Reply::Hit(hit) | Reply::Inspected(hit) => Sight::Hit(hit.item.value.bytes().len()),
-            Reply::Stored(changed) => Sight::Stored(changed.value_bytes),
+            Reply::Stored(changed) => Sight::Stored(*changed),
+            Reply::Number(number) if number.created => Sight::Stored(begun(number)),
             Reply::NotStored => Sight::NotStored,
             Reply::Exists => Sight::Exists,
             Reply::Miss | Reply::NotFound => Sight::NotFound,
@@ -46,16 +47,15 @@ impl Sight {
         }
     }
 
-    /// What became of a store, in memcached's words.
-    fn status(self) -> Option<&'static str> {
+    /// Why nothing was stored, in memcached's words.
+    fn refusal(self) -> Option<&'static str> {
         Some(match self {
-            Sight::Stored(_) => "stored",
             Sight::NotStored => "not_stored",
             Sight::Exists => "exists",
             Sight::NotFound => "not_found",
             Sight::TooLarge => "too_large",
             Sight::OutOfMemory => "no_memory",
-            Sight::Hit(_) | Sight::Made | Sight::Deleted | Sight::Other => return None,
+            Sight::Hit(_) | Sight::Made | Sight::Stored(_) | Sight::Deleted | Sight::Other => return None,
         })
     }
 }
@@ -107,25 +107,18 @@ impl Dispatch {
         if let Some(lookup) = met {
             tell(&Event::Get { key, lookup });
         }
-        match (asked.op, sight) {
-            // What is only marked stale is not deleted.
-            (Op::Delete(delete), Sight::Deleted) if !delete.invalidate || delete.clear_value => {
-                let verb = if matches!(form, Form::Meta(_)) { "md" } else { "delete" };
-                let value_bytes = if let Some(Lookup::Found(value_bytes)) = met { value_bytes } else { 0 };
-                tell(&Event::Deleted { key, verb, value_bytes });
-            }
-            (Op::Store(store), _) => {
-                let Some(status) = sight.status() else { return };
-                let verb = verb(store.mode, store.compare.is_some());
-                let ttl_s = store.exptime.deadline(asked.now).remaining_s(asked.now).unwrap_or(0);
-                let offered_bytes = store.value.len();
-                let value_bytes = if let Sight::Stored(whole) = sight { whole } else { offered_bytes };
-                tell(&Event::Store { key, status, verb, ttl_s, value_bytes });
-            }
-            (Op::Oversized { .. }, Sight::TooLarge) => {
-                tell(&Event::Store { key, status: "too_large", verb: "set", ttl_s: 0, value_bytes: 0 });
-            }
-            _ => {}
+        if let Some(event) = store_event(asked, sight) {
+            tell(&event);
+        }
+        // What is marked stale is not deleted.
+        if let (Op::Delete(Delete { invalidate: false, clear_value, .. }), Sight::Deleted) = (asked.op, sight)
+        {
+            let verb = if matches!(form, Form::Meta(_)) { "md" } else { "delete" };
+            let value_bytes = match met {
+                Some(Lookup::Found(value_bytes)) if !clear_value => value_bytes,
+                _ => 0,
+            };
+            tell(&Event::Deleted { key, verb, value_bytes });
         }
     }
 
@@ -184,6 +177,40 @@ fn look_up(group: &Group, asked: &Asked<'_>) -> Option<Lookup> {
         peek::Sight::Flushed => Some(Lookup::Flushed),
         peek::Sight::Unknown => None,
     }
+}
+
+/// What is told of a value that was offered, or made by the command itself.
+fn store_event<'a>(asked: &Asked<'a>, sight: Sight) -> Option<Event<'a>> {
+    let now = asked.now;
+    let (status, verb, deadline, value_bytes) = match (asked.op, sight) {
+        (Op::Store(store), Sight::Stored(Changed { deadline, value_bytes, .. })) => {
+            ("stored", verb(store.mode, store.compare.is_some()), deadline, value_bytes)
+        }
+        (Op::Store(store), _) => {
+            let verb = verb(store.mode, store.compare.is_some());
+            (sight.refusal()?, verb, store.exptime.deadline(now), store.value.len())
+        }
+        (Op::Oversized { .. }, Sight::TooLarge) => (sight.refusal()?, "set", Deadline::NEVER, 0),
+        (Op::Arith(_), Sight::Stored(Changed { deadline, value_bytes, .. })) => {
+            ("stored", "add", deadline, value_bytes)
+        }
+        (Op::Delete(Delete { clear_value: true, exptime, .. }), Sight::Deleted) => {
+            ("stored", "set", exptime.unwrap_or_default().deadline(now), 0)
+        }
+        _ => return None,
+    };
+    let ttl_s = match deadline.remaining_s(now) {
+        None => 0,
+        Some(0) => -1,
+        Some(left_s) => i64::from(left_s),
+    };
+    Some(Event::Store { key: &asked.key.bytes, status, verb, ttl_s, value_bytes })
+}
+
+/// The number that counting has begun with, as a stored value.
+fn begun(number: &Number) -> Changed {
+    let digits = number.value.checked_ilog10().map_or(1, |exponent| exponent as usize + 1);
+    Changed { cas: number.cas, value_bytes: digits, deadline: number.deadlines[1] }
 }
 
 /// What `stats detail` counts a command as.

@@ -2,7 +2,7 @@
 //! administration and statistics.
 //!
 //! Owns: [`Dispatch`], the server's [`Backend`]; `stats` tables ([`stats`]); listings of keys ([`dump`]); backups (`backup`); counts by
-//! prefix ([`prefixes`]); what watchers are told (`follow`); who may
+//! prefix ([`prefixes`]); what watchers are told (`follow`); replies that take many turns (`course`); who may
 //! ask ([`users`]); what only frames ask (`binary`); what is fetched from memory
 //! ahead (`prefetch`); which groups are other servers' ([`cluster`]), and what they ask of those here (`owner`).
 //!
@@ -17,6 +17,7 @@ mod admin;
 mod backup;
 mod binary;
 pub mod cluster;
+mod course;
 pub mod dump;
 mod follow;
 mod own;

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::Dispatch;
 use super::cluster::Way;
+use super::course::{self, Step};
+use super::dump::say;
 use crate::base::command::{Command, Own};
-use crate::base::limits::OUTBOX_BYTES_MAX;
 use crate::base::lsn::{GroupId, Lsn};
 use crate::base::reply::{Denial, Sink};
 use crate::base::time::UnixMs;
@@ -14,9 +15,6 @@ use crate::group::Listing;
 use crate::proto::{self, texts};
 use crate::route::Input;
 use crate::route::topology::{self, Topology};
-
-/// Steps of a listing in one turn of its connection.
-const TURN_STEPS: usize = 4;
 
 /// A listing of keys under way.
 #[derive(Debug)]
@@ -107,23 +105,16 @@ impl Dispatch {
             // The listing goes on behind a key: behind the last that is too small to begin with the prefix.
             let start = if after >= prefix { Some(after) } else { before(prefix) };
             let listing = start.map_or_else(Listing::default, Listing::behind);
-            let course = Course { group, prefix: prefix.into(), keys_left: limit, listing };
-            ask.session.course = Some(Box::new(course));
+            course::begin(Course { group, prefix: prefix.into(), keys_left: limit, listing }, ask);
         }
-        let mut course = ask.session.course.take();
-        let Some(known) = course.as_mut().and_then(|course| course.downcast_mut::<Course>()) else {
-            return Verdict::Close;
-        };
-        for _ in 0..TURN_STEPS {
-            if out.unsent_bytes() >= OUTBOX_BYTES_MAX {
-                break;
+        let now = ask.now;
+        course::go_on(ask, out, |course, out| match self.list_keys(course, now, out) {
+            None => Step::More,
+            Some(end) => {
+                say(end, out);
+                Step::End
             }
-            if let Some(end) = self.list_keys(known, ask.now, out) {
-                return say(end, out);
-            }
-        }
-        ask.session.course = course;
-        Verdict::Paused { resume: 1 }
+        })
     }
 
     /// One step of a listing; the last line when it is at its end.
@@ -162,10 +153,4 @@ fn before(prefix: &[u8]) -> Option<&[u8]> {
 /// An address as clients connect to it: IPv6 without its brackets.
 fn bare(host: &str) -> &str {
     host.trim_matches(['[', ']'])
-}
-
-fn say(text: &[u8], out: &mut Outbox) -> Verdict {
-    out.put(text);
-    out.seal(Lsn::ZERO);
-    Verdict::Done
 }

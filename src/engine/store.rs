@@ -87,6 +87,6 @@ fn fresh<'c>(store: &Store<'c>, cause: Cause, call: Call<'_>) -> Put<'c> {
 fn stored<'i, 'c>(old: Option<&Item<'i>>, put: Put<'c>) -> Outcome<'i, 'c> {
     let base = old.map_or(Version::ZERO, |item| item.version);
     let old_bytes = old.map_or(0, |item| item.value.bytes().len());
-    let changed = Changed { cas: put.cas, value_bytes: put.value.len(old_bytes) };
+    let changed = Changed { cas: put.cas, value_bytes: put.value.len(old_bytes), deadline: put.deadline };
     Outcome::of(Reply::Stored(changed)).with(Some(Effect::Put(Put { base, ..put })))
 }

@@ -20,6 +20,9 @@ const EXTSTORE_NUMBERS: [&[u8]; 8] = [
 const LRU_SHARES_MAX: u32 = 80;
 /// The longest `lru_crawler sleep`, microseconds.
 const CRAWLER_SLEEP_MAX_US: u32 = 1_000_000;
+/// The least and the most of `slabs automove window`, in looks at the slabs.
+const AUTOMOVE_WINDOW_MIN: u32 = 3;
+const AUTOMOVE_WINDOW_MAX: u32 = 1800;
 
 /// A command that memcached has for its own workings: answered, and nothing else.
 type Answer = &'static [u8];
@@ -156,18 +159,19 @@ fn stats_cachedump<'a>(mut words: Words<'_>) -> Result<StatsTopic<'a>, Answer> {
 
 fn lru_crawler<'a>(args: &[u8], limits: &Limits) -> Result<Command<'a>, Answer> {
     let mut words = Words(args);
-    match (words.next(), words.next()) {
-        (Some(b"enable"), None) => Ok(Command::Tuning(Tuning::Crawler(true))),
-        (Some(b"disable"), None) => Ok(Command::Tuning(Tuning::Crawler(false))),
-        (Some(b"metadump" | b"mgdump"), Some(_)) if !limits.dump_enabled => Err(texts::METADUMP_OFF),
-        (Some(b"metadump"), Some(classes)) => dump(classes, DumpForm::Meta),
-        (Some(b"mgdump"), Some(classes)) => dump(classes, DumpForm::Mget),
-        (Some(b"crawl"), Some(classes)) if are_classes(classes) => Ok(Command::Tuning(Tuning::Crawl)),
-        (Some(b"crawl"), Some(_)) => Err(texts::BAD_CLASS),
-        (Some(b"tocrawl"), Some(count)) => {
+    match [words.next(), words.next(), words.next()] {
+        [Some(b"enable"), None, _] => Ok(Command::Tuning(Tuning::Crawler(true))),
+        [Some(b"disable"), None, _] => Ok(Command::Tuning(Tuning::Crawler(false))),
+        [Some(b"metadump"), Some(_), None] if !limits.dump_enabled => Err(texts::METADUMP_OFF),
+        [Some(b"mgdump"), Some(_), None] if !limits.dump_enabled => Err(texts::MGDUMP_OFF),
+        [Some(b"metadump"), Some(classes), None] => dump(classes, DumpForm::Meta),
+        [Some(b"mgdump"), Some(classes), None] => dump(classes, DumpForm::Mget),
+        [Some(b"crawl"), Some(classes), None] if are_classes(classes) => Ok(Command::Tuning(Tuning::Crawl)),
+        [Some(b"crawl"), Some(_), None] => Err(texts::BAD_CLASS),
+        [Some(b"tocrawl"), Some(count), None] => {
             number_u32(count).map(|_| tuning(texts::OK)).ok_or(texts::BAD_LINE)
         }
-        (Some(b"sleep"), Some(sleep_us)) => match number_u32(sleep_us) {
+        [Some(b"sleep"), Some(sleep_us), None] => match number_u32(sleep_us) {
             Some(0..=CRAWLER_SLEEP_MAX_US) => Ok(tuning(texts::OK)),
             Some(_) => Err(texts::SLEEP_LONG),
             None => Err(texts::BAD_LINE),
@@ -191,13 +195,15 @@ fn are_classes(text: &[u8]) -> bool {
 
 fn slabs(args: &[u8]) -> Result<Answer, Answer> {
     let mut words = Words(args);
-    match [words.next(), words.next(), words.next()] {
-        [Some(b"reassign"), Some(from), Some(to)] => slabs_reassign(from, to),
-        [Some(b"automove"), Some(b"ratio" | b"freeratio"), factor] => is_decimal(factor),
-        [Some(b"automove"), Some(b"window"), count] => {
-            count.and_then(number_u32).map(|_| texts::OK).ok_or(texts::BAD_LINE)
-        }
-        [Some(b"automove"), Some(level), _] => match number_u32(level) {
+    match [words.next(), words.next(), words.next(), words.next()] {
+        [Some(b"reassign"), Some(from), Some(to), None] => slabs_reassign(from, to),
+        [Some(b"automove"), Some(b"ratio" | b"freeratio"), factor, _] => is_decimal(factor),
+        [Some(b"automove"), Some(b"window"), window, _] => match window.and_then(number_u32) {
+            Some(AUTOMOVE_WINDOW_MIN..=AUTOMOVE_WINDOW_MAX) => Ok(texts::OK),
+            Some(_) => Err(texts::BAD_WINDOW),
+            None => Err(texts::BAD_LINE),
+        },
+        [Some(b"automove"), Some(level), ..] => match number_u32(level) {
             Some(0..=2) => Ok(texts::OK),
             Some(_) => Err(texts::ERROR),
             None => Err(texts::BAD_LINE),

@@ -52,7 +52,7 @@ fn answer(request: &str, reply: &Reply<'_>) -> String {
 
 #[test]
 fn classic_replies() {
-    let stored = Reply::Stored(Changed { cas: 8, value_bytes: 2 });
+    let stored = Reply::Stored(Changed { cas: 8, value_bytes: 2, deadline: Deadline::NEVER });
     let number = Reply::Number(Number {
         value: 42,
         cas: 8,
@@ -138,7 +138,7 @@ fn meta_hits() {
 
 #[test]
 fn other_meta_replies() {
-    let stored = Reply::Stored(Changed { cas: 8, value_bytes: 9 });
+    let stored = Reply::Stored(Changed { cas: 8, value_bytes: 9, deadline: Deadline::NEVER });
     let deadlines = [Deadline::NEVER, Deadline::from_seconds(NOW.seconds() + 9)];
     let number = Reply::Number(Number { value: 42, cas: 8, deadlines, created: false, now: NOW });
     let made = Reply::Number(Number { value: 42, cas: 8, deadlines, created: true, now: NOW });

@@ -66,8 +66,12 @@ pub const BAD_DETAIL: &[u8] = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n
 pub const BAD_SLAB: &[u8] = b"CLIENT_ERROR Illegal slab id\r\n";
 /// `-X`.
 pub const METADUMP_OFF: &[u8] = b"ERROR metadump not allowed\r\n";
+/// `-X`.
+pub const MGDUMP_OFF: &[u8] = b"ERROR key dump not allowed\r\n";
 /// A dump that was asked for behind other commands that are not answered yet.
 pub const METADUMP_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands before metadump\r\n";
+/// The same of the other dump.
+pub const MGDUMP_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands before mgdump\r\n";
 /// `-X`.
 pub const BACKUP_OFF: &[u8] = b"CLIENT_ERROR backup not allowed\r\n";
 /// A backup that was asked for behind other commands that are not answered yet.
@@ -76,6 +80,8 @@ pub const BACKUP_PIPELINED: &[u8] = b"ERROR cannot pipeline other commands befor
 pub const BACKUP_OF_NOTHING: &[u8] = b"SERVER_ERROR no backup with --memory-only\r\n";
 /// A dump while `lru_crawler` is disabled.
 pub const CRAWLER_OFF: &[u8] = b"CLIENT_ERROR lru crawler disabled\r\n";
+/// `lru_crawler enable` while it is enabled.
+pub const CRAWLER_ON: &[u8] = b"ERROR failed to start lru crawler thread\r\n";
 /// A dump while others are under way.
 pub const CRAWLER_BUSY: &[u8] = b"BUSY currently processing crawler request\r\n";
 /// `-W`.
@@ -91,6 +97,8 @@ pub const BAD_CLASSES: &[u8] = b"BADCLASS invalid src or dst class id\r\n";
 pub const NO_SPARE: &[u8] = b"NOSPARE source class has no spare pages\r\n";
 /// From a slab class to itself.
 pub const SAME_CLASS: &[u8] = b"SAME src and dst class are identical\r\n";
+/// `slabs automove window` out of its bounds.
+pub const BAD_WINDOW: &[u8] = b"CLIENT_ERROR automove window too low or too high\r\n";
 /// `lru_crawler crawl` of a slab class that cannot be.
 pub const BAD_CLASS: &[u8] = b"BADCLASS invalid class id\r\n";
 /// `lru_crawler sleep` above a second.

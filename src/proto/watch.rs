@@ -96,8 +96,8 @@ pub enum Event<'a> {
         status: &'static str,
         /// The command.
         verb: &'static str,
-        /// Seconds that it has left, 0 for no end.
-        ttl_s: u32,
+        /// Seconds that it has left, 0 for no end, -1 when its end is behind it.
+        ttl_s: i64,
         /// Its length.
         value_bytes: usize,
     },

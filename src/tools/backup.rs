@@ -203,12 +203,7 @@ impl Copy {
             self.link.fill(bytes)?;
             left -= bytes.len();
             crc = crc32c::crc32c_append(crc, bytes);
-            let bytes = &*bytes;
-            self.done.bytes += bytes.len() as u64;
-            match &mut self.open {
-                Some((_, file)) => file.write(bytes)?,
-                None => return Err(garbled()),
-            }
+            self.append(bytes)?;
             if let Some(pace) = &self.pace {
                 pace.keep(self.done.bytes);
             }

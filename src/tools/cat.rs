@@ -1,12 +1,9 @@
 //! `larder cat`: a value, and nothing but its bytes.
 
-use std::io::Write;
-
 use clap::Args;
 
 use super::asking::{Server, shown};
 use super::{Stop, Verdict, console};
-use crate::base::fault::{Fault, FaultKind};
 use crate::client::MetaGet;
 
 /// Write a value to standard output, nothing but its bytes
@@ -31,9 +28,6 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
         console::note(&format!("larder: {}: not found", shown(options.key.as_bytes())));
         return Ok(Verdict::Miss);
     };
-    let mut out = std::io::stdout();
-    out.write_all(&value)
-        .and_then(|()| out.flush())
-        .map_err(|error| Fault::new(FaultKind::Io, format!("cannot write to standard output: {error}")))?;
+    console::put(&value);
     Ok(Verdict::Done)
 }

@@ -1,7 +1,10 @@
 //! What a tool says: its result to standard output, everything else to standard error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use crate::base::fault::{Fault, FaultKind};
 
 /// How often progress is told on a terminal, and elsewhere.
 const TERMINAL_PAUSE: Duration = Duration::from_millis(200);
@@ -10,9 +13,39 @@ const PLAIN_PAUSE: Duration = Duration::from_secs(5);
 /// The bar's length, characters.
 const BAR_CHARS: u64 = 24;
 
-/// Writes a line of the result. Who closes the pipe has read enough.
+/// Why standard output took no more.
+static REFUSED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes a line of the result.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    note_refusal(writeln!(std::io::stdout(), "{line}"));
+}
+
+/// Writes bytes of the result.
+pub(super) fn put(bytes: &[u8]) {
+    let mut out = std::io::stdout();
+    note_refusal(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+fn note_refusal(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        let _ = REFUSED.set(error);
+    }
+}
+
+/// Whether standard output takes what is written: a command without an end of its own ends when it does not.
+pub(super) fn is_heard() -> bool {
+    REFUSED.get().is_none()
+}
+
+/// The end of a result. Who closes the pipe has read enough; anything else that is in its way is a fault.
+pub(super) fn end() -> Result<(), Fault> {
+    match REFUSED.get() {
+        Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Fault::new(FaultKind::Io, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line for whoever looks on.

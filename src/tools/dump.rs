@@ -5,13 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 
 use super::console::{self, Done, Progress, size};
 use super::server_link::{Link, Way};
-use super::text::{Line, from_uri};
+use super::text::{Line, from_uri, named};
 use super::{Stop, Verdict};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::ITEM_BYTES_MAX;
@@ -101,8 +99,11 @@ impl Dump {
     fn write(&mut self, batch: &[(Vec<u8>, i64)]) -> Result<(), Fault> {
         let mut request = Vec::new();
         for (key, _) in batch {
-            // In base64 every key is the same to the line; u leaves no trace of the reading.
-            request.extend_from_slice(format!("mg {} b c f s u v\r\n", STANDARD.encode(key)).as_bytes());
+            let (key, base64) = named(key);
+            // u leaves no trace of the reading.
+            for part in [b"mg ", key.as_slice(), base64.as_bytes(), b" c f s u v\r\n"] {
+                request.extend_from_slice(part);
+            }
         }
         self.values.send(&request)?;
         for (key, exp) in batch {

@@ -1,6 +1,6 @@
 //! `larder get`: the values of some keys.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use clap::Args;
 use serde_json::Value as Json;
@@ -67,16 +67,15 @@ fn json(key: &str, is_there: bool, item: &MetaAnswer) -> String {
 }
 
 fn print(options: &Options, key: &str, value: &[u8]) {
-    let mut out = std::io::stdout();
     let mut line = Vec::new();
     if options.keys.len() > 1 {
         line.extend_from_slice(format!("{}\t", console::bold(&shown(key.as_bytes()))).as_bytes());
     }
-    if out.is_terminal() {
+    if std::io::stdout().is_terminal() {
         line.extend_from_slice(shown(value).as_bytes());
     } else {
         line.extend_from_slice(value);
     }
     line.push(b'\n');
-    let _ = out.write_all(&line);
+    console::put(&line);
 }

@@ -6,13 +6,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 
 use super::console::{self, Done, Progress, size};
 use super::server_link::{Link, Way};
-use super::text::Line;
+use super::text::{Line, named};
 use super::{Stop, Verdict};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::limits::LINE_BYTES_MAX;
@@ -151,14 +149,11 @@ impl Load {
         let mode = if self.add { " ME" } else { "" };
         // A time to live of 0 is never; a deadline is a unix time, which servers tell from a time by its size.
         let ttl = line.exp.max(0);
-        let is_plain = line.key.iter().all(|byte| (0x21..0x7f).contains(byte));
-        let (key, base64) = if is_plain {
-            (String::from_utf8_lossy(&line.key).into_owned(), "")
-        } else {
-            (STANDARD.encode(&line.key), " b")
-        };
-        let head = format!("ms {key} {}{base64} F{} T{ttl}{mode}\r\n", value.len(), line.flags);
-        self.request.extend_from_slice(head.as_bytes());
+        let (key, base64) = named(&line.key);
+        let facts = format!(" {}{base64} F{} T{ttl}{mode}\r\n", value.len(), line.flags);
+        for part in [b"ms ", key.as_slice(), facts.as_bytes()] {
+            self.request.extend_from_slice(part);
+        }
         self.request.extend_from_slice(value);
         self.request.extend_from_slice(b"\r\n");
         self.waiting.push(line.key.clone());

@@ -52,7 +52,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
     let mut link = options.server.link()?;
     link.send(b"lru_crawler metadump all\r\n")?;
     let mut told: u64 = 0;
-    while options.limit.is_none_or(|limit| told < limit) {
+    while console::is_heard() && options.limit.is_none_or(|limit| told < limit) {
         let line = link.line()?;
         match listed(&line) {
             Some(item) if item.key.starts_with(options.prefix.as_bytes()) => {

@@ -143,7 +143,8 @@ pub fn run_steps(words: impl Iterator<Item = OsString>, steps: Option<usize>) ->
             return if error.use_stderr() { USAGE } else { DONE };
         }
     };
-    match perform(line.command, group::Steps(steps)) {
+    let performed = perform(line.command, group::Steps(steps));
+    match performed.and_then(|verdict| Ok(console::end().map(|()| verdict)?)) {
         Ok(Verdict::Done) => DONE,
         Ok(Verdict::Miss) => MISS,
         Ok(Verdict::Refused) => FAULT,

@@ -1,6 +1,5 @@
 //! `larder completions` and `larder man`: the command lines of all commands, for shells and for readers.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command, CommandFactory};
@@ -8,7 +7,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::cluster::write_new;
-use super::{Line, Stop, Verdict, place};
+use super::{Line, Stop, Verdict, console, place};
 use crate::base::fault::{Fault, FaultKind};
 use crate::config::Flags;
 
@@ -94,7 +93,6 @@ fn page(command: &Command) -> Result<Vec<u8>, Fault> {
 }
 
 fn print(text: &[u8]) -> Result<Verdict, Stop> {
-    // Who closes the pipe has read enough.
-    let _ = std::io::stdout().write_all(text);
+    console::put(text);
     Ok(Verdict::Done)
 }

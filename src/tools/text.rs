@@ -1,5 +1,8 @@
 //! The text of `dump` and `load`: a line of facts, then the value. `docs/backup.md` describes it for people and tools.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::base::limits::{ITEM_BYTES_MAX, KEY_BYTES_MAX};
 
 /// Digits of a byte in a URI.
@@ -42,6 +45,15 @@ impl Line {
             size: word("size")?.parse().ok().filter(|size| *size <= ITEM_BYTES_MAX)?,
         })
     }
+}
+
+/// A key as a meta command names it, and the flag that says how. Base64 takes any byte, but makes long keys too long:
+/// those stand as they are, if nothing in them ends a word.
+pub(super) fn named(key: &[u8]) -> (Vec<u8>, &'static str) {
+    let encoded = STANDARD.encode(key).into_bytes();
+    let is_ascii = key.iter().all(|byte| (0x21..0x7f).contains(byte));
+    let is_word = key.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+    if is_ascii || (is_word && encoded.len() > KEY_BYTES_MAX) { (key.to_vec(), "") } else { (encoded, " b") }
 }
 
 /// Everything but letters, digits and `-._~` is shown as `%` and two digits.

@@ -44,7 +44,7 @@ pub(super) fn run(options: &Options) -> Result<Verdict, Stop> {
     }
     console::note("watching; Ctrl-C ends it");
     let mut told: u64 = 0;
-    while options.count.is_none_or(|count| told < count) {
+    while console::is_heard() && options.count.is_none_or(|count| told < count) {
         let line = link.line()?;
         told += 1;
         console::say(&if options.json { json(&line) } else { shown(&line) });

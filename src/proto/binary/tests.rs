@@ -195,7 +195,7 @@ fn answers() {
         created: false,
     };
     let hit = Reply::Hit(hit);
-    let stored = Reply::Stored(Changed { cas: 8, value_bytes: 2 });
+    let stored = Reply::Stored(Changed { cas: 8, value_bytes: 2, deadline: Deadline::NEVER });
     let number =
         Reply::Number(Number { value: 258, cas: 8, deadlines: [Deadline::NEVER; 2], created: false, now });
     let non_numeric = "Non-numeric server-side value for incr or decr";

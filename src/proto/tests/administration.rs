@@ -51,6 +51,7 @@ fn administration() {
             ("lru_crawler metadump hash\r\n", "27+0 Dump(Meta)"),
             ("lru_crawler metadump 1,2\r\n", "26+0 Dump(Meta)"),
             ("lru_crawler mgdump all\r\n", "24+0 Dump(Mget)"),
+            ("lru_crawler metadump all noreply\r\n", "reject 34+0 "),
             ("lru_crawler metadump 64\r\n", "reject 25+0 BADCLASS invalid class id"),
             ("lru_crawler crawl all\r\n", "23+0 Tuning(Crawl)"),
             ("lru_crawler crawl x\r\n", "reject 21+0 BADCLASS invalid class id"),

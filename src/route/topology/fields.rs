@@ -112,12 +112,13 @@ impl<'t, 'a> Fields<'t, 'a> {
         key: &'static str,
     ) -> Vec<(&'t DeTable<'a>, usize)> {
         let Some((value, line)) = self.optional(reading, key) else { return Vec::new() };
-        let DeValue::Array(array) = value else {
+        let tables = value.as_array().and_then(|array| {
+            array.iter().map(|item| Some((table(item)?, reading.line(item.span().start)))).collect()
+        });
+        tables.unwrap_or_else(|| {
             reading.refuse(line, format!("`{key}` must be tables"), format!("write [[{key}]] above each"));
-            return Vec::new();
-        };
-        let tables = array.iter().filter_map(|item| Some((table(item)?, reading.line(item.span().start))));
-        tables.collect()
+            Vec::new()
+        })
     }
 }
 

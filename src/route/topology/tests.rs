@@ -71,6 +71,23 @@ fn what_is_written_reads_as_the_same_map() {
     assert_eq!(topology.checksum(), 0x24d8_06d3_eab1_79a8, "a checksum in force must hold in every release");
 }
 
+/// A list that holds tables and something else is no shorter list of tables.
+#[test]
+fn what_is_no_table_is_refused_and_not_passed_over() {
+    let right = "version = 1\ncluster = \"c\"\ngroups = 1\nhash = \"larder\"\nhash-tag = \"braces\"\n\
+                 server = [{ id = 1, client = \"a:1\", peer = \"a:2\" }]\nrange = [{ groups = 0, servers = [1] }]\n";
+    assert_eq!(map(right).servers().len(), 1);
+    for (end, expected) in [
+        (" }]\nrange", "line 6: `server` must be tables; write [[server]] above each"),
+        (" }]\n", "line 7: `range` must be tables; write [[range]] above each"),
+    ] {
+        let at = right.rfind(end).unwrap();
+        let wrong = format!("{} }}, 3{}", &right[..at], &right[at + 2..]);
+        let refusals = read(&wrong).unwrap_err();
+        assert!(refusals.iter().any(|refusal| refusal.to_string() == expected), "{wrong}: {refusals:?}");
+    }
+}
+
 #[test]
 fn every_mistake_is_refused_with_its_line_and_what_to_write() {
     let double =
