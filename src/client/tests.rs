@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::error::Invalid;
 use super::meta::{MetaAnswer, MetaOutcome};
-
 use super::operation::{Action, Answer, Entry, Operation, Stored, Value};
 use super::reply::{Frame, Progress, Reader, Step, step};
 use super::request::{Chunk, check};

@@ -28,10 +28,10 @@ use crate::proto::datagram;
 /// Tokens from here on, up to those of other servers, are UDP sockets; those of clients are below. So are the keys of
 /// conversations that ask other servers.
 const FIRST_TOKEN: usize = 1 << 39;
-/// Their numbers are from here on, and those of connections below.
-const FIRST_ID: u64 = 1 << 63;
 /// See [`FIRST_TOKEN`].
 const LAST_TOKEN: usize = (1 << 40) - 1;
+/// The numbers of conversations are from here on; those of connections are below.
+const FIRST_ID: u64 = 1 << 63;
 /// How soon a parked request is tried again.
 const PARKED_PAUSE: Duration = Duration::from_millis(5);
 /// How often the log tells that replies to strangers are not sent, seconds.
